@@ -1,0 +1,75 @@
+"""Files that appear whole or not at all, and hashes that do not depend on order or time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from corpus.errors import ZeroToOneError
+
+
+@contextmanager
+def write_atomically(path: Path) -> Iterator[Path]:
+    """Yield a temporary sibling of `path`; rename it to `path` on success, remove it on failure.
+
+    The content reaches the disk before the name does, so that a crash leaves the old file or the new one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys, atomically."""
+    with write_atomically(path) as temporary:
+        text = json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; a missing or broken one is a ZeroToOneError that names it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ZeroToOneError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ZeroToOneError(f"{path}: not valid JSON: {error}") from None
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def text_hash(text: str) -> str:
+    """SHA-256 of a text's UTF-8 bytes (lone surrogates included), as 64 hexadecimal digits."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def stable_fraction(key: str, seed: int = 0) -> float:
+    """A number in [0, 1) that depends on `key` and `seed` alone: for draws that no order can change."""
+    digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8, salt=seed.to_bytes(8, "big"))
+    return int.from_bytes(digest.digest(), "big") / 2**64 * (1 - 2**-53)
+
+
+def slug(name: str) -> str:
+    """A file name for an untrusted name; different names have different slugs.
+
+    Only letters, digits, `-`, `_` and inner dots stay; where anything else was replaced, cut or could clash
+    on a file system that ignores case, eight digits of the name's hash follow.
+    """
+    safe = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip(".-")[:80]
+    return safe if safe == name else f"{safe or 'name'}-{text_hash(name)[:8]}"

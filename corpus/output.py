@@ -1,0 +1,86 @@
+"""Output directories: who may write into one, and how its manifest names where it came from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from corpus.errors import ZeroToOneError
+from corpus.files import read_json, write_json
+
+
+def claim_output(
+    output: Path,
+    command: str,
+    parameters: dict[str, Any],
+    inputs_fingerprint: Sequence[str],
+    overwrite: bool,
+) -> Literal["new", "resume", "done"]:
+    """Take an output directory for a command.
+
+    Returns "new" for a fresh one, "resume" for one that the same command with the same parameters and inputs
+    has begun, "done" where it has finished (`manifest.json` is there). Raises ZeroToOneError that names what
+    differs for any other; `overwrite` empties a directory that one of our commands made.
+    """
+    claim_file = output / ".state" / "claim.json"
+    claim = {"command": command, "parameters": parameters, "inputs": list(inputs_fingerprint)}
+    if output.exists() and not output.is_dir():
+        raise ZeroToOneError(f"{output}: is a file; the output needs a directory")
+    if not claim_file.exists():
+        if output.exists() and any(entry.name != ".state" for entry in output.iterdir()):
+            raise ZeroToOneError(f"{output}: not empty, and not made by this program; choose another directory")
+        write_json(claim_file, claim)
+        return "new"
+    if overwrite:
+        _empty(output)
+        write_json(claim_file, claim)
+        return "new"
+    different = _difference(read_json(claim_file), claim)
+    if different:
+        raise ZeroToOneError(f"{output}: holds other output ({different}); use --overwrite or another directory")
+    return "done" if (output / "manifest.json").exists() else "resume"
+
+
+def input_entries(inputs: Sequence[str | Path], output: Path, total_bytes: int) -> list[dict[str, Any]]:
+    """The manifest's list of inputs: local paths relative to the output, so that both can move together."""
+    entries: list[dict[str, Any]] = []
+    for item in inputs:
+        text = str(item)
+        entries.append({"path": text if "://" in text else os.path.relpath(text, output)})
+    if entries:
+        entries[0] = {**entries[0], "bytes_of_all": total_bytes}
+    return entries
+
+
+def input_paths(directory: Path) -> list[str]:
+    """The inputs that a directory's manifest names, as paths from here or URLs."""
+    entries = read_json(directory / "manifest.json").get("inputs", [])
+    paths = [entry["path"] for entry in entries]
+    return [path if "://" in path else os.path.normpath(directory / path) for path in paths]
+
+
+def _difference(old: Any, new: dict[str, Any]) -> str:
+    if old.get("command") != new["command"]:
+        return f"of `{old.get('command')}`"
+    for name in sorted(set(old["parameters"]) | set(new["parameters"])):
+        before, after = old["parameters"].get(name), new["parameters"].get(name)
+        if before != after:
+            return f"{name} was {_short(before)}, is {_short(after)}"
+    return "its input has changed" if old["inputs"] != new["inputs"] else ""
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _empty(output: Path) -> None:
+    """Remove all but the claim first, the claim last: an interrupted removal can be repeated."""
+    for entry in sorted(output.iterdir(), key=lambda entry: entry.name == ".state"):
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()

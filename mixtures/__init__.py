@@ -1,0 +1,1 @@
+"""Domain weights: planning and optimisation."""

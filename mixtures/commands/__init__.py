@@ -1,0 +1,1 @@
+"""One command function per verb: parse, call, print."""
