@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ import corpus
 from corpus.console import log, progress
 from corpus.errors import UsageError, ZeroToOneError
 from corpus.files import read_json, stable_fraction, write_json
-from corpus.inputs import Unit, fingerprint, plan_units, read_documents
-from corpus.output import claim_output
+from corpus.inputs import Unit, file_size, fingerprint, plan_units, read_documents
+from corpus.output import claim_output, input_entries
 from corpus.tokenizer import SMALLEST_VOCABULARY, save_tokenizer, tokenizer_hash, train_bpe
 
 DEFAULT_DOMAIN = "default"
@@ -53,9 +54,11 @@ def build_tokenizer(
         raise UsageError(f"--vocabulary-size {vocabulary_size}: at least {SMALLEST_VOCABULARY} (all bytes)")
     if sample_bytes < 1:
         raise UsageError("--sample-bytes must be at least 1")
+    started = time.monotonic()
     units = plan_units(inputs)
+    files = sorted({path for unit in units for path in unit.files()})
     parameters = {"vocabulary_size": vocabulary_size, "sample_bytes": sample_bytes, "seed": seed}
-    prints = [fingerprint(path) for path in sorted({path for unit in units for path in unit.members or [unit.path]})]
+    prints = [fingerprint(path) for path in files]
     if claim_output(output, "tokenizer", parameters, prints, overwrite) == "done":
         return dict(read_json(output / "manifest.json"))
     quarantine = _Skip(strict)
@@ -74,6 +77,8 @@ def build_tokenizer(
         "command": "tokenizer",
         "version": corpus.__version__,
         "parameters": parameters,
+        "inputs": input_entries(inputs, output, sum(file_size(path) for path in files)),
+        "seconds": round(time.monotonic() - started, 3),
         "counts": {"vocabulary_size": found, "set_aside": skipped},
         "sample": {name: {key: entry[key] for key in ("documents", "bytes")} for name, entry in plan.items()},
         "tokenizer_hash": tokenizer_hash(output),
@@ -154,4 +159,6 @@ def _cut(text: str, limit: int) -> str:
 def _read(units: Sequence[Unit], quarantine: _Skip) -> Iterator[pl.DataFrame]:
     for unit in units:
         for frame in read_documents(unit, quarantine, _COLUMNS):
-            yield frame.with_columns(pl.col("domain").fill_null(DEFAULT_DOMAIN), pl.col("id").fill_null(pl.col("origin")))
+            yield frame.with_columns(
+                pl.col("domain").fill_null(DEFAULT_DOMAIN), pl.col("id").fill_null(pl.col("origin"))
+            )

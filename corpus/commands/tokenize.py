@@ -1,0 +1,56 @@
+"""The verb `corpus tokenize`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from corpus.console import print_summary
+from corpus.tokenize import tokenize_documents
+
+
+def tokenize(
+    inputs: Annotated[list[str], typer.Argument(help="Dataset directories, files, globs or URLs of documents.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The token shard directory.")],
+    tokenizer: Annotated[Path, typer.Option(help="A folder with tokenizer.json.")],
+    held_out: Annotated[float, typer.Option(help="Share of each domain's documents to hold out.")] = 0.02,
+    seed: Annotated[int, typer.Option(help="Holds other documents out.")] = 0,
+    workers: Annotated[int | None, typer.Option(help="Processes; all processors by default.")] = None,
+    engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on the first broken record.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Encode documents into token shards, one per domain, with a held-out split.
+
+    Example: corpus tokenize deduped/ -o shards/ --tokenizer tokenizer/
+    """
+    manifest = tokenize_documents(
+        inputs,
+        output,
+        tokenizer,
+        held_out=held_out,
+        seed=seed,
+        workers=workers,
+        engine=engine,
+        overwrite=overwrite,
+        strict=strict,
+    )
+    print_summary("tokenize", manifest if as_json else _rows(manifest), as_json=as_json)
+
+
+def _rows(manifest: dict[str, Any]) -> list[dict[str, object]]:
+    splits = manifest["splits"]
+    return [
+        {
+            "domain": domain,
+            "documents": sum(splits[split].get(domain, {}).get("documents", 0) for split in splits),
+            "held out": splits["held_out"].get(domain, {}).get("documents", 0),
+            "tokens": sum(splits[split].get(domain, {}).get("tokens", 0) for split in splits),
+            "bytes a token": sum(splits[split].get(domain, {}).get("bytes", 0) for split in splits)
+            / sum(splits[split].get(domain, {}).get("tokens", 0) for split in splits),
+        }
+        for domain in sorted({name for entries in splits.values() for name in entries})
+    ]

@@ -1,0 +1,45 @@
+"""The verb `corpus tokenizer`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from corpus.console import print_summary
+from corpus.tokenizer_training import build_tokenizer
+
+
+def tokenizer(
+    inputs: Annotated[list[str], typer.Argument(help="Dataset directories, files, globs or URLs of documents.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The tokenizer's folder.")],
+    vocabulary_size: Annotated[int, typer.Option(help="Tokens, special ones and bytes included.")] = 8192,
+    sample_bytes: Annotated[
+        int, typer.Option(help="Bytes of text to train on; small domains whole, the others in equal parts.")
+    ] = 32_000_000,
+    seed: Annotated[int, typer.Option(help="Draws another sample.")] = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on the first broken record.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Train a byte-level BPE tokenizer and save it as a Hugging Face folder with a chat template.
+
+    Example: corpus tokenizer deduped/ -o tokenizer/ --vocabulary-size 8192
+    """
+    manifest = build_tokenizer(
+        inputs,
+        output,
+        vocabulary_size=vocabulary_size,
+        sample_bytes=sample_bytes,
+        seed=seed,
+        overwrite=overwrite,
+        strict=strict,
+    )
+    rows = {
+        "vocabulary": manifest["counts"]["vocabulary_size"],
+        "sampled bytes": {name: entry["bytes"] for name, entry in manifest["sample"].items()},
+        "records set aside": manifest["counts"]["set_aside"],
+        "tokenizer": str(output),
+    }
+    print_summary("tokenizer", manifest if as_json else rows, as_json=as_json)
