@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,8 @@ def save_checkpoint(
 
 def save_weights(model: PreTrainedModel, directory: Path) -> None:
     """Write configuration and weights as a plain Hugging Face folder, without a progress bar of its own."""
-    transformers_logging.disable_progress_bar()
+    quieten: Callable[[], None] = transformers_logging.disable_progress_bar
+    quieten()
     model.save_pretrained(directory)
 
 

@@ -83,7 +83,7 @@ def fit(
     checkpoint = latest_checkpoint(run_directory / "checkpoints")
     recorded = load_trainer_state(checkpoint)[0]["config"] if checkpoint else None
     settings = _settings(config, recorded, device, run_directory)
-    model.to(device)
+    nn.Module.to(model, device)
     model.train()
     optimizer = make_optimizer(model, config)
     first, tokens = 0, 0
@@ -193,7 +193,7 @@ class _Run:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             loss, metrics = self.objective.loss(self.model, batch, step)
         self._check_finite(loss.item(), "loss", step)
-        loss.backward()
+        torch.autograd.backward(loss)
         norm = nn.utils.clip_grad_norm_(self.parameters, config.gradient_clip).item()
         self._check_finite(norm, "gradient norm", step)
         self.optimizer.step()

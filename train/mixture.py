@@ -49,7 +49,7 @@ class Mixture:
     @classmethod
     def uniform(cls, domains: Iterable[str]) -> Mixture:
         """The same weight for each domain."""
-        return cls.proportional({domain: 1 for domain in domains}, name="uniform")
+        return cls.proportional(dict.fromkeys(domains, 1), name="uniform")
 
     @classmethod
     def proportional(cls, sizes: Mapping[str, float], unit: Unit = "tokens", name: str = "") -> Mixture:
@@ -102,7 +102,7 @@ class Mixture:
         if self.unit == "tokens":
             return self
         sizes = {domain: weight * tokens_per_unit[domain] for domain, weight in self.weights.items() if weight}
-        converted = Mixture.proportional(sizes | {domain: 0.0 for domain in self.weights.keys() - sizes.keys()})
+        converted = Mixture.proportional(sizes | dict.fromkeys(self.weights.keys() - sizes.keys(), 0.0))
         return Mixture(converted.weights, name=self.name, source=self.source)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
-from corpus.errors import ZeroToOneError, UsageError
+from corpus.errors import UsageError, ZeroToOneError
+
+_AUTO: Any = AutoModelForCausalLM  # without type hints of its own
 
 
 def _llama(hidden: int, layers: int, heads: int, feed_forward: int) -> dict[str, Any]:
@@ -67,7 +69,7 @@ def build_model(
         config = _configuration(model, vocabulary_size, end_of_text_id, context)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            built = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+            built = _AUTO.from_config(config, dtype=torch.float32)
     built.generation_config.eos_token_id = end_of_text_id
     return built
 
@@ -85,7 +87,7 @@ def check_isolation(model: PreTrainedModel, place: str) -> float:
     Raises ZeroToOneError when the difference is more than rounding.
     """
     was_training = model.training
-    model.eval()
+    model.train(False)
     generator = torch.Generator().manual_seed(0)
     size = min(int(model.config.vocab_size), 1000)
     inputs = torch.randint(size, (1, 24), generator=generator).to(model.device)
@@ -118,12 +120,10 @@ def _configuration(model: str | Path, vocabulary_size: int, end_of_text_id: int,
 
 def _open_folder(path: Path, vocabulary_size: int) -> PreTrainedModel:
     try:
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            path, dtype=torch.float32, local_files_only=True
-        )
+        model: PreTrainedModel = _AUTO.from_pretrained(path, dtype=torch.float32, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise ZeroToOneError(f"{path}: cannot open the model: {_one_line(error)}") from None
-    rows = model.get_input_embeddings().weight.shape[0]
+    rows = cast(nn.Embedding, model.get_input_embeddings()).num_embeddings
     if rows < vocabulary_size:
         raise ZeroToOneError(f"{path}: the model has {rows} token ids, the tokenizer {vocabulary_size}")
     return model
