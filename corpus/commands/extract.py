@@ -1,0 +1,74 @@
+"""The verb `corpus extract`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+
+from corpus.console import log, print_summary
+from corpus.extract import AUTO_DOMAIN, ExtractOptions
+from corpus.extract import extract as extract_documents
+
+_WARNINGS = 5
+
+
+def extract(
+    inputs: Annotated[list[str], typer.Argument(help="WARC, WET or HTML files, directories, globs or URLs.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The dataset directory to write.")],
+    domain: Annotated[
+        str, typer.Option(help="Domain of all documents, or auto: the host of the page's URL.")
+    ] = AUTO_DOMAIN,
+    lang: Annotated[str, typer.Option(help="Languages to keep, as en,zh; without it all.")] = "",
+    minimum_lang_score: Annotated[
+        float, typer.Option(help="Least probability of the language, where --lang is given.")
+    ] = 0.65,
+    extractor: Annotated[
+        str, typer.Option(help="trafilatura, or resiliparse: nine times as fast, less exact.")
+    ] = "trafilatura",
+    language_model: Annotated[
+        str | None, typer.Option(help="fastText model instead of the installed lid.176.ftz.", metavar="PATH")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; without it one per processor.")] = None,
+    engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on the first broken record.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Extract documents from web pages: charset, main text, language.
+
+    Example: corpus extract crawl/*.warc.gz -o extracted/ --lang en,zh
+    """
+    options = ExtractOptions(
+        domain=domain,
+        languages=tuple(sorted({code.strip().lower() for code in lang.split(",") if code.strip()})),
+        minimum_language_score=minimum_lang_score,
+        extractor=extractor,
+        language_model=language_model,
+    )
+    manifest = extract_documents(
+        inputs, output, options, workers=workers, engine=engine, overwrite=overwrite, strict=strict
+    )
+    _warn(output)
+    counts = manifest["counts"]
+    rows = {
+        "pages in": counts["pages_in"],
+        "documents": counts["documents_kept"],
+        "removed": counts["documents_removed"],
+        **{f"  {reason}": number for reason, number in manifest["reasons"].items()},
+        "set aside": counts.get("set_aside", 0),
+        "dataset": str(output),
+    }
+    print_summary("extract", manifest if as_json else rows, as_json=as_json)
+
+
+def _warn(output: Path) -> None:
+    """A line for each damaged place, for the first few."""
+    parts = sorted((output / "set_aside").glob("part-*.parquet"))
+    places = [row for part in parts for row in pl.read_parquet(part).iter_rows(named=True)]
+    for row in places[:_WARNINGS]:
+        log(f"warning: {row['place']}: {row['reason']}; everything that is whole was read")
+    if len(places) > _WARNINGS:
+        log(f"warning: {len(places) - _WARNINGS} more damaged places in {output / 'set_aside'}")

@@ -1,0 +1,170 @@
+"""HTML text to a page's main text and what its head says about it.
+
+trafilatura runs without its fallbacks, comments and date search (`fast=True`): measured on 273 annotated pages,
+the fallbacks cost 30 % of the speed and move F1 by less than .01 either way, the date search costs half of it.
+Title, author and date are read from the head's own declarations instead.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date
+from types import FrameType
+
+import trafilatura
+from resiliparse.extract.html2text import extract_plain_text
+from resiliparse.parse.html import HTMLTree
+
+from corpus.errors import UsageError
+
+PAGE_SECONDS = 60.0  # of processor time; ten thousand times what a page takes
+
+_TITLES = ("og:title", "twitter:title", "dc.title", "citation_title")
+_AUTHORS = ("author", "article:author", "dc.creator", "citation_author", "parsely-author")
+_DATES = (
+    "article:published_time",
+    "datepublished",
+    "date",
+    "dc.date",
+    "dcterms.created",
+    "dcterms.date",
+    "dc.date.issued",
+    "pubdate",
+    "publishdate",
+    "publication_date",
+    "citation_publication_date",
+    "parsely-pub-date",
+)
+_JSON_DATE = re.compile(r'"datePublished"\s*:\s*"(\d{4}-\d{2}-\d{2})')
+_ISO_DATE = re.compile(r"\s*(\d{4})[-/](\d{2})[-/](\d{2})(?!\d)")
+_LONGEST_FIELD = 1000
+
+for _name in ("trafilatura", "htmldate", "courlan", "justext"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """A page's main text; `title`, `author`, `date` (YYYY-MM-DD) and `language` as it declares them, or ""."""
+
+    text: str
+    title: str = ""
+    author: str = ""
+    date: str = ""
+    language: str = ""
+
+
+class _PageTimeout(BaseException):
+    """Not an Exception, so that no parser's own handler swallows it."""
+
+
+def extract_page(html: str, extractor: str = "trafilatura", seconds: float = PAGE_SECONDS) -> Extracted | str:
+    """Extract the main text of a page, or say why there is none. Never raises for anything in the page.
+
+    Reasons: `no_text`, `extraction_failed` (the parser raised), `extraction_timeout` (over `seconds` of processor
+    time; only in a main thread). `extractor` is one of `EXTRACTORS`.
+    """
+    if extractor not in EXTRACTORS:
+        raise UsageError(f"unknown extractor `{extractor}`; choose {' or '.join(EXTRACTORS)}")
+    try:
+        with _processor_time(seconds):
+            extracted = EXTRACTORS[extractor](html.replace("\0", ""))
+    except _PageTimeout:
+        return "extraction_timeout"
+    except (Exception, RecursionError, MemoryError):
+        return "extraction_failed"
+    clean = {name: _storable(value) for name, value in vars(extracted).items()}
+    extracted = replace(extracted, **clean)
+    return extracted if extracted.text else "no_text"
+
+
+def _with_trafilatura(html: str) -> Extracted:
+    tree = trafilatura.load_html(html)
+    if tree is None:
+        return Extracted("")
+    declared = {}
+    for meta in tree.iter("meta"):
+        _declare(declared, dict(meta.attrib))
+    title = tree.findtext(".//title") or ""
+    language = tree.get("lang") or ""
+    document = trafilatura.bare_extraction(tree, fast=True, include_comments=False)
+    text = (document.text or "") if document is not None else ""
+    return _described(text, title, language, declared, html)
+
+
+def _with_resiliparse(html: str) -> Extracted:
+    tree = HTMLTree.parse(html)
+    declared: dict[str, str] = {}
+    for meta in tree.head.get_elements_by_tag_name("meta") if tree.head else []:
+        _declare(declared, {name: meta.getattr(name, "") for name in meta.attrs})
+    root = tree.document.query_selector("html")
+    language = root.getattr("lang", "") if root is not None else ""
+    text = extract_plain_text(tree, main_content=True, comments=False, alt_texts=False)
+    return _described(text, tree.title or "", language, declared, html)
+
+
+EXTRACTORS: dict[str, Callable[[str], Extracted]] = {
+    "trafilatura": _with_trafilatura,
+    "resiliparse": _with_resiliparse,
+}
+
+
+def _declare(declared: dict[str, str], attributes: dict[str, str]) -> None:
+    name = attributes.get("name") or attributes.get("property") or attributes.get("itemprop") or ""
+    content = attributes.get("content") or ""
+    if name and content.strip():
+        declared.setdefault(name.strip().lower(), content)
+
+
+def _described(text: str, title: str, language: str, declared: dict[str, str], html: str) -> Extracted:
+    title = _field(next((declared[name] for name in _TITLES if name in declared), title))
+    authors = (_field(declared[name]) for name in _AUTHORS if name in declared)
+    author = next((name for name in authors if not name.startswith(("http://", "https://"))), "")
+    dates = [declared[name] for name in _DATES if name in declared]
+    dates += [match[1] for match in _JSON_DATE.finditer(html)][:1]
+    published = next((day for day in map(_day, dates) if day), "")
+    return Extracted(text, title, author, published, _field(language).lower())
+
+
+def _field(value: str) -> str:
+    return " ".join(value.split())[:_LONGEST_FIELD]
+
+
+def _day(value: str) -> str:
+    match = _ISO_DATE.match(value)
+    if match is None:
+        return ""
+    try:
+        return date(int(match[1]), int(match[2]), int(match[3])).isoformat()
+    except ValueError:
+        return ""
+
+
+def _storable(text: str) -> str:
+    """Without what no UTF-8 column holds (lone surrogates) and what cuts texts in C libraries (NUL)."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8").strip()
+
+
+@contextmanager
+def _processor_time(seconds: float) -> Iterator[None]:
+    """Raise _PageTimeout after `seconds` of this process's own time, which other load does not shorten."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _PageTimeout
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    try:
+        signal.setitimer(signal.ITIMER_VIRTUAL, seconds, 1.0)
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
