@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +27,15 @@ def trace(directory: Path, step: int) -> Rows:
     """What step `step` (from 0) of a run was trained on, one entry per row and document.
 
     Of a `pretrain` run: row, domain, id, url, `row_offset` (first token in the row), `document_offset` (the
-    same token in the document) and `tokens`; of an `sft` run what its plan says. Raises ZeroToOneError where the run's data is gone or has
-    changed, UsageError where the run has no such step.
+    same token in the document) and `tokens`; of an `sft` run what its plan says. Raises ZeroToOneError where
+    the run's data is gone or has changed, UsageError where the run has no such step.
     """
     run = read_run(directory)
-    tracers: dict[str, Callable[[Path, dict[str, Any], int], Rows]] = {
-        "pretrain": _trace_pretrain,
-        "sft": _trace_plan,
-    }
-    if run["kind"] not in tracers:
-        raise ZeroToOneError(f"{directory}: cannot trace a run of kind {run['kind']!r}")
-    return tracers[run["kind"]](directory, run, step)
+    if run["kind"] == "pretrain":
+        return _trace_pretrain(directory, run, step)
+    if run["kind"] == "sft":
+        return _trace_plan(directory, step)
+    raise ZeroToOneError(f"{directory}: cannot trace a run of kind {run['kind']!r}")
 
 
 def _trace_pretrain(directory: Path, run: dict[str, Any], step: int) -> Rows:
@@ -68,7 +65,7 @@ def _trace_pretrain(directory: Path, run: dict[str, Any], step: int) -> Rows:
     return entries
 
 
-def _trace_plan(directory: Path, run: dict[str, Any], step: int) -> Rows:
+def _trace_plan(directory: Path, step: int) -> Rows:
     path = directory / "plan.jsonl"
     if not path.exists():
         raise ZeroToOneError(f"{path}: no such file")
