@@ -28,12 +28,15 @@ _BLANKS_PER_DOCUMENT = 4
 _CHOICES = 4
 _SHORTEST_REST = {"en": 150, "zh": 60}
 _COMMON_WORDS = frozenset(
-    """that this with from have will when which there their then than they been were into also only such some more
+    re.findall(
+        r"\w+",
+        """that this with from have will when which there their then than they been were into also only such some more
     most other these those each would could should about after before where what while because does must same
-    very being both between them just like over many much even however here your""".split()
+    very being both between them just like over many much even however here your""",
+    )
 )
 _LEANS_ON_WHAT_WENT_BEFORE = re.compile(
-    r"(?:However|But|And|Also|Then|Thus|Therefore|This|That|These|Those|It|They|He|She|Here|Note|See|For example)\b"
+    r"(?:However|But|And|Also|Then|Thus|Therefore|This|That|These|Those|It|They|He|She|Here|Note|See)\b"
     r"|(?:但|而且|然而|因此|所以|此外|另外|这|那|其|它|他|她|并且|不过|同时|例如|比如)"
 )
 _GENERIC_TITLE = re.compile(

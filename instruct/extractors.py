@@ -42,7 +42,7 @@ _BOILERPLATE = re.compile(
     re.IGNORECASE,
 )
 _STOP_WORDS = frozenset(
-    """a an the of to for from in on with and or is this that it its return returns get set""".split()
+    re.findall(r"\w+", """a an the of to for from in on with and or is this that it its return returns get set""")
 )
 _LONGEST_SIGNATURE = 160
 _LONGEST_DESCRIPTION = 300

@@ -28,7 +28,9 @@ _KANA_HANGUL = re.compile(r"[\u3040-\u30ff\uac00-\ud7af]")
 _LETTER = re.compile(r"[^\W\d_]")
 _WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
 _NOISE = re.compile(r"https?://|www\.|>>>|<unk>|@[-.,]@|[|{}\\^~=<>]|\[\d+\]|\bself\.|\.\.\.|__")
-_COMMON = frozenset("""the of and to is a in that for it with as are be this on by or an from not""".split())
+_COMMON = frozenset(
+    re.findall(r"\w+", """the of and to is a in that for it with as are be this on by or an from not""")
+)
 _TITLES = (
     re.compile(r"\A\s*#\s+(?P<title>[^\n]{2,100}?)\s*#*\s*$", re.MULTILINE),
     re.compile(r"\A\s*=\s(?P<title>[^=\n]{2,100}?)\s=\s*$", re.MULTILINE),

@@ -26,8 +26,8 @@ from corpus.files import read_json, stable_fraction, text_hash, write_json
 from corpus.inputs import Unit, file_size, fingerprint, plan_units, read_documents
 from corpus.output import claim_output, input_entries
 from corpus.workers import run_units
-from instruct.phrasings import Template, load_phrasings
 from instruct.candidates import LANGUAGES, MAKERS, Candidate, Drops, read_document
+from instruct.phrasings import Template, load_phrasings
 
 CAP_PER_TASK = 3000  # FLAN's mixing cap
 MAXIMUM_CHARACTERS = 1000
@@ -117,7 +117,7 @@ def make_conversations(
         "inputs": input_entries(inputs, output, sum(file_size(path) for path in files)),
         "counts": counts,
         "tasks": {part: _by_task(rows) for part, rows in parts.items()},
-        "reasons": {f"{task}: {reason}": number for (task, reason), number in sorted(drops.items())},
+        "reasons": {f"{task}: {reason}": number for (task, reason), number in sorted(drops.items()) if number},
         "seconds": round(time.monotonic() - started, 3),
     }
     write_json(output / "manifest.json", manifest)
