@@ -31,7 +31,7 @@ def as_documents(
 
     Contract columns come first; those that are missing are added: `id` as a hash of `source` and row number,
     `source` and `origin` (with `#row`) from the arguments, the others as null. The user's own `id` and extra
-    columns stay. `domain` overrides the column where given.
+    columns stay; a null `id` becomes the row's `origin`. `domain` overrides the column where given.
 
     Raises ZeroToOneError when there is no `text` column.
     """
@@ -51,7 +51,7 @@ def as_documents(
     missing = [name for name in DOCUMENT_SCHEMA if name not in frame.columns]
     frame = frame.with_columns(pl.lit(None, dtype=DOCUMENT_SCHEMA[name]).alias(name) for name in missing)
     frame = frame.with_columns(_contract_type(frame, name) for name in DOCUMENT_SCHEMA)
-    frame = frame.with_columns(pl.col("text").fill_null(""))
+    frame = frame.with_columns(pl.col("text").fill_null(""), pl.col("id").fill_null(pl.col("origin")))
     return frame.select(*DOCUMENT_SCHEMA, pl.exclude(*DOCUMENT_SCHEMA))
 
 

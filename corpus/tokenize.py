@@ -159,9 +159,7 @@ def _encode_unit(task: _EncodeTask) -> None:
 def _encode_frame(frame: pl.DataFrame, output: UnitOutput, folder: Path) -> None:
     tokenizer, end_id, vocabulary_size = _open_tokenizer(folder)
     output.count("documents_in", frame.height)
-    frame = frame.with_columns(
-        pl.col("domain").fill_null(DEFAULT_DOMAIN), pl.col("id").fill_null(pl.col("origin"))
-    ).select(_READ_COLUMNS)
+    frame = frame.select(_READ_COLUMNS).with_columns(pl.col("domain").fill_null(DEFAULT_DOMAIN))
     blank = pl.col("text").str.strip_chars() == ""
     for place in frame.filter(blank)["origin"]:
         output.set_aside(place or "", "empty_text")

@@ -15,22 +15,11 @@ from corpus.errors import UsageError, ZeroToOneError
 from corpus.files import read_json, stable_fraction, write_json
 from corpus.inputs import Unit, file_size, fingerprint, plan_units, read_documents
 from corpus.output import claim_output, input_entries
+from corpus.quarantine import Skipped
 from corpus.tokenizer import SMALLEST_VOCABULARY, save_tokenizer, tokenizer_hash, train_bpe
 
 DEFAULT_DOMAIN = "default"
 _COLUMNS = ["id", "text", "domain", "origin"]
-
-
-class _Skip:
-    """Broken records are the business of `corpus tokenize`, which sets them aside; a sample leaves them out."""
-
-    def __init__(self, strict: bool) -> None:
-        self.skipped, self.strict = 0, strict
-
-    def set_aside(self, place: str, reason: str, record: str = "") -> None:
-        if self.strict:
-            raise ZeroToOneError(f"{place}: {reason}")
-        self.skipped += 1
 
 
 def build_tokenizer(
@@ -61,12 +50,12 @@ def build_tokenizer(
     prints = [fingerprint(path) for path in files]
     if claim_output(output, "tokenizer", parameters, prints, overwrite) == "done":
         return dict(read_json(output / "manifest.json"))
-    quarantine = _Skip(strict)
+    quarantine = Skipped(strict)
     sizes = _measure(units, seed, quarantine)
     if not sizes.height:
         raise ZeroToOneError(f"{', '.join(map(str, inputs))}: no documents with text to train a tokenizer on")
     plan = sample_plan(sizes, sample_bytes)
-    skipped = quarantine.skipped
+    skipped = quarantine.count
     with progress("tokenizer: reading the sample", sum(entry["documents"] for entry in plan.values())) as bar:
         tokenizer = train_bpe(_sample(units, plan, seed, quarantine, bar.advance), vocabulary_size)
     found = tokenizer.get_vocab_size()
@@ -123,7 +112,7 @@ def sample_plan(sizes: pl.DataFrame, budget: int) -> dict[str, dict[str, Any]]:
     return plan
 
 
-def _measure(units: Sequence[Unit], seed: int, quarantine: _Skip) -> pl.DataFrame:
+def _measure(units: Sequence[Unit], seed: int, quarantine: Skipped) -> pl.DataFrame:
     frames = [pl.DataFrame(schema={"domain": pl.String, "fraction": pl.Float64, "bytes": pl.Int64})]
     with progress("tokenizer: measuring", None) as bar:
         for frame in _read(units, quarantine):
@@ -140,7 +129,7 @@ def _measure(units: Sequence[Unit], seed: int, quarantine: _Skip) -> pl.DataFram
 
 
 def _sample(
-    units: Sequence[Unit], plan: Mapping[str, Mapping[str, Any]], seed: int, quarantine: _Skip, advance: Any
+    units: Sequence[Unit], plan: Mapping[str, Mapping[str, Any]], seed: int, quarantine: Skipped, advance: Any
 ) -> Iterator[str]:
     for frame in _read(units, quarantine):
         for key, domain, text in frame.select("id", "domain", "text").iter_rows():
@@ -156,9 +145,7 @@ def _cut(text: str, limit: int) -> str:
     return text.encode("utf-8")[:limit].decode("utf-8", "ignore")
 
 
-def _read(units: Sequence[Unit], quarantine: _Skip) -> Iterator[pl.DataFrame]:
+def _read(units: Sequence[Unit], quarantine: Skipped) -> Iterator[pl.DataFrame]:
     for unit in units:
         for frame in read_documents(unit, quarantine, _COLUMNS):
-            yield frame.with_columns(
-                pl.col("domain").fill_null(DEFAULT_DOMAIN), pl.col("id").fill_null(pl.col("origin"))
-            )
+            yield frame.with_columns(pl.col("domain").fill_null(DEFAULT_DOMAIN))

@@ -85,7 +85,9 @@ def _run_locally(
     # Spawned, not forked: polars and numba keep threads whose locks a fork would copy.
     context = multiprocessing.get_context("spawn")
     ticks = context.Value("q", 0)
-    before = {name: os.environ.get(name) for name in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS")}
+    before = {
+        name: os.environ.get(name) for name in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "RAYON_NUM_THREADS")
+    }
     os.environ.update(dict.fromkeys(before, "1"))
     pool = ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(ticks,))
     try:

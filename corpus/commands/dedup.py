@@ -1,0 +1,61 @@
+"""The verb `corpus dedup`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from corpus.console import print_summary
+from corpus.dedup import dedup_documents
+
+
+def dedup(
+    inputs: Annotated[list[str], typer.Argument(help="Dataset directories, files, globs or URLs of documents.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The dataset directory to write.")],
+    method: Annotated[
+        str,
+        typer.Option(help="exact (same text but for case, width and white space) or minhash (near duplicates)."),
+    ] = "minhash",
+    threshold: Annotated[
+        float, typer.Option(help="Jaccard similarity of near duplicates; 0.8 means FineWeb's 14 bands of 8.")
+    ] = 0.8,
+    ngram: Annotated[int, typer.Option(help="Words a shingle; a Chinese or Japanese character is a word.")] = 5,
+    keep: Annotated[str, typer.Option(help="first or longest member of a cluster.")] = "first",
+    scope: Annotated[str, typer.Option(help="all, or a column in which duplicates must agree.")] = "all",
+    workers: Annotated[int | None, typer.Option(help="Processes; all processors by default.")] = None,
+    engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on the first broken record.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Keep one document of every cluster of duplicates, with the evidence in clusters/.
+
+    Example: corpus dedup filtered/ -o deduped/ --method minhash --threshold 0.8
+    """
+    manifest = dedup_documents(
+        inputs,
+        output,
+        method=method,
+        threshold=threshold,
+        ngram=ngram,
+        keep=keep,
+        scope=scope,
+        workers=workers,
+        engine=engine,
+        overwrite=overwrite,
+        strict=strict,
+    )
+    counts = manifest["counts"]
+    rows = {
+        "documents in": counts["documents_in"],
+        "documents kept": counts["documents_kept"],
+        "removed": manifest["reasons"] or 0,
+        "clusters of two or more": counts["clusters"],
+        "largest cluster": counts["largest_cluster"],
+        "documents with an id seen before": counts["duplicate_ids"],
+        "records set aside": counts.get("set_aside", 0),
+        "seconds": manifest["seconds"],
+    }
+    print_summary("dedup", manifest if as_json else rows, as_json=as_json)

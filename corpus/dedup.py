@@ -1,0 +1,162 @@
+"""`corpus dedup`: exact or near duplicates out, with the evidence.
+
+Three stages, each resumable: sign the documents by units, find the clusters, write the documents by units.
+Text is read twice and never held; keys (200 to 300 bytes a document) are.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+import corpus
+from corpus.dedup_group import KEEP, assigned_path, group
+from corpus.dedup_sign import SignTask, sign_unit, signed_path
+from corpus.engine import UnitOutput, unit_marker
+from corpus.errors import UsageError, ZeroToOneError
+from corpus.files import read_json, write_json
+from corpus.inputs import Unit, file_size, fingerprint, plan_units, read_documents
+from corpus.minhash import Banding, choose_banding
+from corpus.output import claim_output, input_entries
+from corpus.workers import run_units
+
+METHODS = ("exact", "minhash")
+_STAGES = ("signed", "assigned")
+
+
+@dataclass(frozen=True)
+class _WriteTask:
+    unit: Unit
+    output: Path
+    strict: bool
+
+
+def dedup_documents(
+    inputs: Sequence[str | Path],
+    output: Path,
+    *,
+    method: str = "minhash",
+    threshold: float = 0.8,
+    ngram: int = 5,
+    keep: str = "first",
+    scope: str = "all",
+    workers: int | None = None,
+    engine: str = "local",
+    overwrite: bool = False,
+    strict: bool = False,
+) -> dict[str, Any]:
+    """Keep one document of every cluster of duplicates and return the manifest.
+
+    `exact` compares texts after `normalise` and with white space collapsed. `minhash` compares sets of
+    `ngram` words (`shingle_sets`): pairs that share a band of their signatures (`choose_banding`) are joined
+    when the Jaccard similarity of the sets is at least `threshold`. `keep` is the first or the longest member;
+    `scope` is "all" or a column in which duplicates must agree. Two documents may have the same id: they stay
+    two documents, and `cluster` then names them with their row.
+
+    Writes `documents/` (with `cluster_size`), `removed/` (with `reason` and `kept_id`), `clusters/` (a row per
+    member of a cluster of two or more: its `jaccard` similarity with the kept member) and `edges/` (the
+    verified pairs that joined the clusters).
+    """
+    banding = _check(method, threshold, ngram, keep)
+    started = time.monotonic()
+    units = plan_units(inputs)
+    files = sorted({path for unit in units for path in unit.files()})
+    parameters: dict[str, Any] = {"method": method, "keep": keep, "scope": scope}
+    if banding is not None:
+        parameters |= {"threshold": threshold, "ngram": ngram, "bands": banding.bands, "rows": banding.rows}
+    prints = [fingerprint(path) for path in files]
+    if claim_output(output, "dedup", parameters, prints, overwrite) == "done":
+        _remove_stages(output)
+        return dict(read_json(output / "manifest.json"))
+    column = None if scope == "all" else scope
+    unsigned = [unit for unit in units if not signed_path(output, unit.index).exists()]
+    tasks = [SignTask(unit, output, banding, ngram, column, strict) for unit in unsigned]
+    run_units(sign_unit, tasks, workers=workers, engine=engine, description="dedup: signing")
+    found = group(output, units, banding, threshold, keep)
+    unwritten = [unit for unit in units if not unit_marker(output, unit.index).exists()]
+    writing = [_WriteTask(unit, output, strict) for unit in unwritten]
+    run_units(_write_unit, writing, workers=workers, engine=engine, description="dedup: writing")
+    counts, reasons = _sum(output, units)
+    if not counts.get("documents_in"):
+        raise ZeroToOneError(f"{', '.join(map(str, inputs))}: no documents to read")
+    manifest = {
+        "command": "dedup",
+        "version": corpus.__version__,
+        "parameters": parameters,
+        "inputs": input_entries(inputs, output, sum(file_size(path) for path in files)),
+        "counts": dict(sorted({**counts, **found}.items())),
+        "reasons": reasons,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    write_json(output / "manifest.json", manifest)
+    _remove_stages(output)
+    return manifest
+
+
+def _check(method: str, threshold: float, ngram: int, keep: str) -> Banding | None:
+    if method not in METHODS:
+        raise UsageError(f"unknown --method `{method}`; choose {' or '.join(METHODS)}")
+    if keep not in KEEP:
+        raise UsageError(f"unknown --keep `{keep}`; choose {' or '.join(KEEP)}")
+    if ngram < 1:
+        raise UsageError("--ngram must be at least 1")
+    return choose_banding(threshold) if method == "minhash" else None
+
+
+def _write_unit(task: _WriteTask) -> None:
+    output = UnitOutput(task.output, task.unit.index, task.strict)
+    try:
+        path = assigned_path(task.output, task.unit.index)
+        assigned = pl.read_parquet(path) if path.exists() else None
+        row = 0
+        for frame in read_documents(task.unit, output):
+            if assigned is None or row + frame.height > assigned.height:
+                raise ZeroToOneError(f"{task.unit.path}: changed while it was read; use --overwrite")
+            _write_frame(frame, assigned.slice(row, frame.height), output)
+            row += frame.height
+        output.close()
+    except BaseException:
+        output.abort()
+        raise
+
+
+def _write_frame(frame: pl.DataFrame, assigned: pl.DataFrame, output: UnitOutput) -> None:
+    keep = assigned["keep"]
+    kept = frame.with_columns(assigned["cluster_size"]).filter(keep)
+    removed = frame.with_columns(assigned["reason"], assigned["kept_id"]).filter(~keep)
+    output.write("documents", kept)
+    output.write("removed", removed)
+    members = assigned.with_columns(frame["id"], frame["url"], frame["domain"], frame["origin"])
+    output.write(
+        "clusters",
+        members.filter(pl.col("members") > 1).select(
+            "id", "cluster", pl.col("keep").alias("kept"), "kept_id", "jaccard", "url", "domain", "origin"
+        ),
+    )
+    output.count("documents_in", frame.height)
+    output.count("documents_kept", kept.height)
+    output.count("documents_removed", removed.height)
+    for reason, count in removed.group_by("reason").len().sort("reason").iter_rows():
+        output.reason(reason, count)
+
+
+def _sum(output: Path, units: Sequence[Unit]) -> tuple[dict[str, int], dict[str, int]]:
+    totals: dict[str, dict[str, int]] = {"counts": {}, "reasons": {}}
+    for unit in units:
+        marker = read_json(unit_marker(output, unit.index))
+        for kind, total in totals.items():
+            for name, value in marker[kind].items():
+                total[name] = total.get(name, 0) + value
+    return totals["counts"], dict(sorted(totals["reasons"].items()))
+
+
+def _remove_stages(output: Path) -> None:
+    for name in _STAGES:
+        if (output / ".state" / name).exists():
+            shutil.rmtree(output / ".state" / name)

@@ -1,0 +1,123 @@
+"""Texts as sets of hashed word n-grams.
+
+A word is a run of letters, marks and digits; in scripts that write no spaces (Chinese, Japanese, Thai, Lao,
+Burmese, Khmer) every character is a word of its own, so that a Chinese 5-gram is five characters. Everything
+else only separates.
+"""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+from numba import njit
+
+_SEPARATOR, _LETTER, _IDEOGRAPH = 0, 1, 2
+_UNSPACED = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Burmese
+    (0x1780, 0x17FF),  # Khmer
+    (0x3005, 0x3007),  # 々〆〇
+    (0x3040, 0x30FF),  # kana
+    (0x31F0, 0x31FF),
+    (0x3400, 0x4DBF),  # Han
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0x20000, 0x3FFFF),
+)
+_FNV_OFFSET = np.uint64(0xCBF29CE484222325)
+_FNV_PRIME = np.uint64(0x100000001B3)
+_SHINGLE_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+
+
+def shingle_sets(normalised: Sequence[str], size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The set of hashed `size`-grams of words of each text.
+
+    Returns the sets one behind the other (uint32, each sorted, without repeats) and where each begins and the
+    last ends (int64, texts + 1). A text of fewer than `size` words has one shingle, all its words; a text
+    without words has none. Hashes have 32 bits: two sets of n shingles share n² / 2³² by chance.
+    """
+    offsets = np.zeros(len(normalised) + 1, dtype=np.int64)
+    np.cumsum([len(text) for text in normalised], out=offsets[1:])
+    data = b"".join(text.encode("utf-32-le", "surrogatepass") for text in normalised)
+    return _shingle(np.frombuffer(data, dtype=np.uint32), offsets, _word_classes(), size)
+
+
+@cache
+def _word_classes() -> np.ndarray:
+    """Per code point: separator, letter, or a word of its own (uint8)."""
+    classes = np.zeros(sys.maxunicode + 1, dtype=np.uint8)
+    for code in range(sys.maxunicode + 1):
+        if unicodedata.category(chr(code))[0] in "LMN":
+            classes[code] = _LETTER
+    for first, last in _UNSPACED:
+        block = classes[first : last + 1]
+        block[block == _LETTER] = _IDEOGRAPH
+    return classes
+
+
+@njit(cache=True)
+def mix(value: np.uint64) -> np.uint64:
+    """The finaliser of SplitMix64 (Steele et al. 2014): every bit of the result depends on all of `value`."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+@njit(cache=True)
+def _words(codes: np.ndarray, classes: np.ndarray, words: np.ndarray) -> int:
+    """Write the hash of each word of a text to `words` and return their number."""
+    count = 0
+    inside = False
+    value = _FNV_OFFSET
+    for code in codes:
+        kind = classes[code]
+        if inside and kind != _LETTER:
+            words[count] = mix(value)
+            count += 1
+            inside = False
+        if kind == _IDEOGRAPH:
+            words[count] = mix((_FNV_OFFSET ^ np.uint64(code)) * _FNV_PRIME)
+            count += 1
+        elif kind == _LETTER:
+            if not inside:
+                value = _FNV_OFFSET
+                inside = True
+            value = (value ^ np.uint64(code)) * _FNV_PRIME
+    if inside:
+        words[count] = mix(value)
+        count += 1
+    return count
+
+
+@njit(cache=True)
+def _shingle(
+    codes: np.ndarray, offsets: np.ndarray, classes: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    longest = 0
+    for text in range(len(offsets) - 1):
+        longest = max(longest, offsets[text + 1] - offsets[text])
+    words = np.empty(longest + 1, dtype=np.uint64)
+    shingles = np.empty(longest + 1, dtype=np.uint32)
+    values = np.empty(len(codes), dtype=np.uint32)
+    ends = np.zeros(len(offsets), dtype=np.int64)
+    total = 0
+    for text in range(len(offsets) - 1):
+        count = _words(codes[offsets[text] : offsets[text + 1]], classes, words)
+        width = min(size, count)
+        number = count - width + 1 if count else 0
+        for first in range(number):
+            value = np.uint64(0)
+            for word in range(first, first + width):
+                value = value * _SHINGLE_FACTOR + words[word]
+            shingles[first] = np.uint32(mix(value) >> np.uint64(32))
+        ordered = np.sort(shingles[:number])
+        for position in range(number):
+            if position == 0 or ordered[position] != ordered[position - 1]:
+                values[total] = ordered[position]
+                total += 1
+        ends[text + 1] = total
+    return values[:total].copy(), ends
