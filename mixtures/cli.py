@@ -3,6 +3,7 @@
 import typer
 
 from corpus.console import run
+from mixtures.commands.doremi import doremi
 from mixtures.commands.plan import plan
 
 app = typer.Typer(
@@ -13,12 +14,8 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _program() -> None:
-    """Keep the verbs' names even while there is one only."""
-
-
 app.command()(plan)
+app.command()(doremi)
 
 
 def main() -> None:
