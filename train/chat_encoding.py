@@ -163,7 +163,7 @@ class TemplateEncoder:
     def encode(self, messages: Messages) -> Encoded:
         """See ChatEncoder."""
         self._refuse_control(messages)
-        encoded = self._tokenizer.apply_chat_template(
+        encoded: Any = self._tokenizer.apply_chat_template(
             [dict(message) for message in messages], return_dict=True, return_assistant_tokens_mask=True
         )
         targets = [bool(mask) for mask in encoded["assistant_masks"]]
@@ -183,7 +183,8 @@ class TemplateEncoder:
 def template_prompt(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> list[int]:
     """The ids that the tokenizer's chat template puts before the next reply."""
     rows = [dict(message) for message in messages]
-    return list(tokenizer.apply_chat_template(rows, add_generation_prompt=True, return_dict=False))
+    ids: Any = tokenizer.apply_chat_template(rows, add_generation_prompt=True, return_dict=False)
+    return list(ids)
 
 
 def check_template(encoder: ChatEncoder, tokenizer: PreTrainedTokenizerBase) -> str | None:
