@@ -46,7 +46,13 @@ def on_disk(path: Path, sources: dict[str, np.ndarray], bytes_per_token: dict[st
     entries = {}
     for name, tokens in sources.items():
         size = len(tokens)
-        document = {"id": [name], "url": [""], "origin": [""], "tokens": [size], "bytes": [size * bytes_per_token[name]]}
+        document = {
+            "id": [name],
+            "url": [""],
+            "origin": [""],
+            "tokens": [size],
+            "bytes": [size * bytes_per_token[name]],
+        }
         entries[name] = write_domain(path, "train", name, VOCABULARY, [(tokens, pl.DataFrame(document))])
     tokenizer = {"hash": "tokenizer", "vocabulary_size": VOCABULARY, "end_of_text_id": VOCABULARY - 1}
     write_json(path / "tokenizer" / "tokenizer.json", {})
