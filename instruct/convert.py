@@ -1,0 +1,183 @@
+"""Conversion of instruction data between its forms: rounds in = rounds out + rounds set aside."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+from corpus.console import progress
+from corpus.conversations import Conversation
+from corpus.errors import UsageError, ZeroToOneError
+from corpus.files import file_hash, write_atomically
+from corpus.inputs import open_binary
+from instruct.forms import READABLE, WRITABLE, FormError, detect, from_conversation, rounds_in, to_conversation
+from instruct.runs import SetAside, write_rows
+
+_CUT = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
+
+
+@dataclass
+class ConvertResult:
+    """Counts of a conversion; `lost` counts parts that the contract has no place for (thoughts, tool calls)."""
+
+    rows_in: int = 0
+    rows_out: int = 0
+    rounds_in: int = 0
+    rounds_out: int = 0
+    rounds_set_aside: int = 0
+    forms: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
+    set_aside: list[SetAside] = field(default_factory=list)
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Rows set aside, by reason."""
+        return dict(sorted(Counter(item.reason for item in self.set_aside).items()))
+
+
+def convert(
+    inputs: Sequence[str],
+    output: Path,
+    *,
+    to: str,
+    source_form: str | None = None,
+    overwrite: bool = False,
+    strict: bool = False,
+) -> ConvertResult:
+    """Convert JSON or JSONL files to one file of the form `to` (a JSON array if its name ends in .json).
+
+    Rows that cannot be read or held go to `<output>.set_aside.jsonl` with place and reason; with `strict` the
+    first of them raises ZeroToOneError. An existing output of other content is kept unless `overwrite`.
+    """
+    if to not in WRITABLE:
+        raise UsageError(f"--to {to}: choose one of {', '.join(WRITABLE)}")
+    if source_form is not None and source_form not in READABLE:
+        raise UsageError(f"--from {source_form}: choose one of {', '.join(READABLE)}")
+    result = ConvertResult()
+    with progress("convert", None, "rows") as bar:
+        rows = _convert_rows(inputs, to, source_form, strict, result)
+        with write_atomically(output) as temporary:
+            with temporary.open("w", encoding="utf-8") as handle:
+                for text in _lines(rows, as_array=output.name.endswith(".json")):
+                    handle.write(text)
+                    bar.advance()
+            if not result.rows_in:
+                raise ZeroToOneError(f"{', '.join(inputs)}: no rows to convert")
+            if output.exists() and not overwrite and file_hash(output) != file_hash(temporary):
+                raise ZeroToOneError(f"{output}: exists with other content; use --overwrite or another name")
+    aside = output.with_name(f"{output.name}.set_aside.jsonl")
+    if result.set_aside:
+        write_rows(aside, map(asdict, result.set_aside))
+    else:
+        aside.unlink(missing_ok=True)
+    return result
+
+
+def read_rows(
+    inputs: Sequence[str], source_form: str | None, strict: bool, result: ConvertResult
+) -> Iterator[tuple[str, int, Conversation]]:
+    """Read rows of any form as (place, rounds, conversation); bad ones are set aside in `result`."""
+    for path in inputs:
+        for place, row, text in _records(path):
+            result.rows_in += 1
+            form = source_form or detect(row)
+            rounds = rounds_in(row, detect(row))
+            result.rounds_in += rounds
+            try:
+                if isinstance(row, FormError):
+                    raise row
+                if form is None:
+                    raise FormError("unknown_form" if isinstance(row, dict) else "not_an_object")
+                conversation = to_conversation(row, form, place, result.lost)
+            except FormError as error:
+                set_aside(result, place, str(error), text, rounds, strict)
+                continue
+            result.forms[form] += 1
+            if not conversation["source"]:
+                conversation["source"] = Path(path).name
+            yield place, rounds, conversation
+
+
+def set_aside(result: ConvertResult, place: str, reason: str, text: str, rounds: int, strict: bool) -> None:
+    """Record a row that is not converted; with `strict` raise ZeroToOneError instead."""
+    if strict:
+        raise ZeroToOneError(f"{place}: {reason} (--strict)")
+    result.rounds_set_aside += rounds
+    result.set_aside.append(SetAside(place, reason, text[:1000]))
+
+
+def _convert_rows(
+    inputs: Sequence[str], to: str, source_form: str | None, strict: bool, result: ConvertResult
+) -> Iterator[dict[str, Any]]:
+    for place, rounds, conversation in read_rows(inputs, source_form, strict, result):
+        try:
+            row = from_conversation(conversation, to)
+        except FormError as error:
+            text = json.dumps(conversation, ensure_ascii=False)
+            set_aside(result, place, str(error), text, rounds, strict)
+            continue
+        result.rows_out += 1
+        result.rounds_out += rounds
+        yield row
+
+
+def _lines(rows: Iterator[dict[str, Any]], *, as_array: bool) -> Iterator[str]:
+    texts = (json.dumps(row, ensure_ascii=False) for row in rows)
+    if not as_array:
+        yield from (f"{text}\n" for text in texts)
+        return
+    first = next(texts, None)
+    yield "[\n" if first is not None else "["
+    yield from chain([first or ""], (f",\n{text}" for text in texts))
+    yield "\n]\n" if first is not None else "]\n"
+
+
+def _records(path: str) -> Iterator[tuple[str, Any, str]]:
+    """(place, value or the FormError that it is, text) of the rows of a JSONL file or a JSON array."""
+    name = path.rpartition("/")[2]
+    number = 0
+    with open_binary(path) as handle:
+        try:
+            first = handle.readline()
+            if first.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"[":
+                yield from _array(path, name, first + handle.read())
+                return
+            for number, line in enumerate(chain([first], handle), 1):
+                if line.strip():
+                    text = line.decode("utf-8", "replace").strip()
+                    yield f"{name}:{number}", parse_line(line), text
+        except _CUT as error:
+            yield f"{name}:{number + 1}", FormError("truncated_file"), str(error)
+
+
+def _array(path: str, name: str, content: bytes) -> Iterator[tuple[str, Any, str]]:
+    try:
+        rows = json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ZeroToOneError(f"{path}: not valid JSON: {error}") from None
+    for number, row in enumerate(rows, 1):
+        text = json.dumps(row)
+        yield f"{name}:{number}", parse_line(text.encode()), text
+
+
+def parse_line(line: bytes) -> Any:
+    """The value of a line of JSON, or the FormError that it is."""
+    try:
+        value = json.loads(line.decode("utf-8-sig"))
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return FormError("lone_surrogate")
+    except UnicodeDecodeError:
+        return FormError("invalid_utf8")
+    except (ValueError, RecursionError):
+        return FormError("invalid_json")
+    return value

@@ -1,0 +1,44 @@
+"""Evol-Instruct's eliminations (Xu et al. 2023, section 3): which evolutions have failed."""
+
+from __future__ import annotations
+
+import re
+
+from instruct.language import length, rules, units
+
+_LABEL = re.compile(
+    r"\A\W*(?:(?:new|harder|rewritten|evolved)?\s*(?:task|instruction|version)|(?:新的?|改写后的)?(?:任务|指令|版本))\s*[:：]\s*",
+    re.IGNORECASE,
+)
+_VERDICTS = {"equal": True, "different": False, "相同": True, "不同": False}
+_VERDICT = re.compile(r"not equal|equal|different|不相同|相同|不同", re.IGNORECASE)
+
+
+def without_label(text: str) -> str:
+    """An evolved instruction without a label such as `New task:` that a model puts before it."""
+    return _LABEL.sub("", text, count=1).strip()
+
+
+def leaks_prompt(instruction: str, parent: str, language: str) -> bool:
+    """Whether an evolved instruction speaks with the prompt's own words, which its parent does not use."""
+    lower, known = instruction.lower(), parent.lower()
+    return any(leak in lower and leak not in known for leak in rules(language).leaks)
+
+
+def is_equal(verdict: str) -> bool | None:
+    """What a judge's reply says: equal, different, or None where it says neither or both."""
+    found = set()
+    for word in _VERDICT.findall(verdict):
+        negated = {"not equal": "different", "不相同": "不同"}
+        found.add(_VERDICTS[negated.get(word.lower(), word.lower())])
+    return found.pop() if len(found) == 1 else None
+
+
+def answer_fault(answer: str, language: str) -> str:
+    """Why an answer shows that the instruction is no good, or an empty text."""
+    known = rules(language)
+    if known.apology.search(answer) and length(answer, language) < known.apology_length:
+        return "sorry_answer"
+    if all(word in known.stop_words for word in units(answer)):
+        return "answer_without_content"
+    return ""

@@ -1,0 +1,112 @@
+"""When a failed request is sent again, after how long, and when a failure ends the whole run."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import Enum
+
+import openai
+
+ATTEMPTS = 8  # of one request against errors, time-outs and broken replies
+RATE_LIMIT_ATTEMPTS = 60  # of one request against status 429, which shows that the endpoint lives
+FIRST_CONTACT_ATTEMPTS = 4  # while the endpoint has never answered anything
+FAILURES_IN_A_ROW = 5  # failed requests, each after all its attempts, without a success between them
+_LONGEST_DELAY = 30.0
+_UNSENT = ("ConnectError", "ConnectTimeout", "PoolTimeout")  # httpx: the request never left
+
+
+class Action(Enum):
+    """What a failure calls for."""
+
+    RETRY = "retry"
+    WAIT = "wait"  # rate limited: retry, with more patience
+    GIVE_UP = "give_up"  # this request only
+    STOP = "stop"  # no request can succeed
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failed attempt: what to do, why in one line, and whether the endpoint may have charged for it."""
+
+    action: Action
+    message: str
+    answered: bool = True
+    maybe_paid: bool = False
+    retry_after: float | None = None
+
+
+class BrokenReplyError(Exception):
+    """A reply with status 200 whose body is not a chat completion."""
+
+
+def classify(error: Exception, api_key: str) -> Failure:
+    """Judge the error of one attempt; the message never holds the key."""
+    if isinstance(error, openai.APIStatusError):
+        return _classify_status(error, api_key)
+    if isinstance(error, (openai.APITimeoutError, TimeoutError)):
+        return Failure(Action.RETRY, "no reply within the time limit", answered=False, maybe_paid=True)
+    if isinstance(error, openai.APIConnectionError):
+        cause = error.__cause__
+        unsent = type(cause).__name__ in _UNSENT
+        message = one_line(str(cause or error), api_key) or "connection lost"
+        return Failure(Action.RETRY, message, answered=not unsent, maybe_paid=not unsent)
+    return Failure(Action.RETRY, one_line(str(error), api_key), maybe_paid=True)
+
+
+def _classify_status(error: openai.APIStatusError, api_key: str) -> Failure:
+    status = error.status_code
+    message = f"status {status}: {one_line(_server_message(error), api_key)}"
+    if status in (401, 403):
+        return Failure(Action.STOP, f"the endpoint refuses the key (status {status}); check OPENAI_API_KEY")
+    if status == 404:
+        return Failure(Action.STOP, f"the endpoint knows no such model or address ({message})")
+    if status == 402 or (status == 429 and error.code == "insufficient_quota"):
+        return Failure(Action.STOP, f"the account's quota is used up ({message})")
+    wait = retry_after(error.response.headers, time.time())
+    if status == 429:
+        return Failure(Action.WAIT, message, retry_after=wait)
+    if status in (408, 409, 425) or status >= 500:
+        return Failure(Action.RETRY, message, retry_after=wait)
+    return Failure(Action.GIVE_UP, message)
+
+
+def _server_message(error: openai.APIStatusError) -> str:
+    body = error.body
+    if isinstance(body, dict) and isinstance(body.get("message"), str):
+        return str(body["message"])
+    return error.message
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds that a reply's Retry-After header asks to wait (a number or an HTTP date), or None.
+
+    `now` is the time of the clock in seconds since the epoch (RFC 9110, section 10.2.3).
+    """
+    value = headers.get("retry-after", "").strip()
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except ValueError:
+        return None
+
+
+def delay(attempt: int, base: float, asked: float | None) -> float:
+    """Seconds before attempt number `attempt` + 1: what the endpoint asked, else exponential with jitter."""
+    if asked is not None:
+        return asked + random.uniform(0.0, min(base, 0.1 * asked + 0.05))
+    return float(min(_LONGEST_DELAY, base * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0))
+
+
+def one_line(text: str, api_key: str, longest: int = 200) -> str:
+    """A message on one line, cut to `longest` characters, with the key blotted out."""
+    if api_key:
+        text = text.replace(api_key, "***")
+    line = " ".join(text.split())
+    return line if len(line) <= longest else line[: longest - 3] + "..."

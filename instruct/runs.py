@@ -1,0 +1,136 @@
+"""The output directory of a command that asks a model: claimed, resumed, written whole."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import corpus
+from corpus.conversations import Conversation, write_conversations
+from corpus.errors import ZeroToOneError
+from corpus.files import read_json, write_atomically, write_json
+from corpus.output import claim_output, input_entries
+from instruct.client import UNPAID, Reply, Tally
+
+Manifest = dict[str, Any]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """An input record that could not be used: where it stands and why."""
+
+    place: str
+    reason: str
+    record: str
+
+
+@dataclass
+class Usage:
+    """Requests and tokens that the rows rest on, whether paid in this run or an earlier one."""
+
+    requests: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def add(self, reply: Reply) -> None:
+        """Count a reply."""
+        self.requests += 1
+        self.failed += reply.reason in UNPAID
+        self.prompt_tokens += reply.prompt_tokens
+        self.completion_tokens += reply.completion_tokens
+
+
+@dataclass
+class RunResult:
+    """What a command made: rows kept, rows removed with reasons, input set aside, and counts."""
+
+    kept: list[Conversation] = field(default_factory=list)
+    removed: list[Row] = field(default_factory=list)
+    set_aside: list[SetAside] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+    counts: dict[str, int] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A command with all that changes its output, and the directory that it writes."""
+
+    command: str
+    parameters: dict[str, Any]
+    inputs: Sequence[str | Path]
+    fingerprints: Sequence[str]
+    output: Path
+    started: float = field(default_factory=time.monotonic)
+
+    def finished(self, overwrite: bool) -> Manifest | None:
+        """Claim the directory; the manifest of an earlier run that finished without a failed request."""
+        state = claim_output(self.output, self.command, self.parameters, self.fingerprints, overwrite)
+        if state != "done":
+            return None
+        manifest: Manifest = read_json(self.output / "manifest.json")
+        return None if manifest["usage"]["failed"] else manifest
+
+    def write(self, result: RunResult) -> Manifest:
+        """Write `conversations.jsonl`, `removed.jsonl`, `set_aside.jsonl`, then `manifest.json`."""
+        write_conversations(self.output / "conversations.jsonl", result.kept)
+        write_rows(self.output / "removed.jsonl", result.removed)
+        write_rows(self.output / "set_aside.jsonl", map(asdict, result.set_aside))
+        reasons = Counter(row["reason"] for row in result.removed)
+        manifest: Manifest = {
+            "command": self.command,
+            "version": corpus.__version__,
+            "parameters": self.parameters,
+            "inputs": input_entries(self.inputs, self.output, _total_size(self.inputs)),
+            "counts": {**result.counts, "rows_kept": len(result.kept), "rows_removed": len(result.removed)},
+            "reasons": dict(sorted(reasons.items())),
+            "usage": asdict(result.usage),
+            **result.details,
+            "seconds": round(time.monotonic() - self.started, 3),
+        }
+        write_json(self.output / "manifest.json", manifest)
+        return manifest
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Write JSON objects, one a line, atomically; returns how many."""
+    count = 0
+    with write_atomically(path) as temporary, temporary.open("w", encoding="utf-8") as handle:
+        for row in rows:
+            handle.write(json.dumps(row, ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def refuse_if_strict(set_aside: Sequence[SetAside], strict: bool) -> None:
+    """With `strict`, raise ZeroToOneError for the first record that was set aside."""
+    if strict and set_aside:
+        first = set_aside[0]
+        raise ZeroToOneError(f"{first.place}: {first.reason} (--strict)")
+
+
+def summary(manifest: Manifest, output: Path, tally: Tally | None) -> dict[str, Any]:
+    """What a command prints at its end; `tally` is None where an earlier run had done everything."""
+    sent = asdict(tally) if tally else asdict(Tally())
+    return {
+        **manifest["counts"],
+        "reasons": manifest["reasons"],
+        **{name: value for name, value in manifest.items() if name in ("stopped", "rounds")},
+        "tokens": manifest["usage"]["prompt_tokens"] + manifest["usage"]["completion_tokens"],
+        "requests_sent": sent["requests_sent"],
+        "retries": sent["retries"],
+        "from_cache": sent["from_cache"],
+        "requests_failed": manifest["usage"]["failed"],
+        "output": str(output),
+    }
+
+
+def _total_size(inputs: Sequence[str | Path]) -> int:
+    return sum(Path(item).stat().st_size for item in inputs if Path(item).is_file())
