@@ -13,12 +13,11 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass
+from itertools import islice
 
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
-HEAD_BYTES = (
-    65536  # a `<meta>` behind the first 1,024 bytes counts as long as the head goes on (as in Chromium)
-)
+HEAD_BYTES = 65536  # a `<meta>` behind the first 1,024 bytes counts as long as the head goes on (as in Chromium)
 _PRESCAN_BYTES = 1024
 _CHANCE_SEQUENCES = 4  # so few valid UTF-8 sequences can be an accident of another encoding
 _FEW_REPLACED = 10
@@ -53,17 +52,6 @@ _NAMES = {
     "utf-16-be": "utf-16be",
     "mac_cyrillic": "x-mac-cyrillic",
     "mac-roman": "macintosh",
-}
-_MULTIBYTE = {
-    "utf-8",
-    "utf-16-le",
-    "utf-16-be",
-    "gb18030",
-    "big5hkscs",
-    "cp932",
-    "cp949",
-    "euc_jp",
-    "iso2022_jp",
 }
 
 _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.S)
@@ -148,8 +136,8 @@ def _label_of_meta(attributes: bytes) -> bytes | None:
         return values[b"charset"]
     if values.get(b"http-equiv", b"").strip().lower() != b"content-type":
         return None
-    match = _CHARSET_IN_CONTENT.search(values.get(b"content", b""))
-    return (match[1] or match[2] or match[3]) if match else None
+    found = _CHARSET_IN_CONTENT.search(values.get(b"content", b""))
+    return (found[1] or found[2] or found[3]) if found else None
 
 
 def _is_utf8(data: bytes, *, beyond_chance: bool) -> bool:
@@ -160,12 +148,7 @@ def _is_utf8(data: bytes, *, beyond_chance: bool) -> bool:
         return False
     if not beyond_chance:
         return b"\x1b" not in data
-    sequences = 0
-    for _ in _UTF8_SEQUENCE.finditer(data):
-        sequences += 1
-        if sequences > _CHANCE_SEQUENCES:
-            return True
-    return False
+    return sum(1 for _ in islice(_UTF8_SEQUENCE.finditer(data), _CHANCE_SEQUENCES + 1)) > _CHANCE_SEQUENCES
 
 
 def _detected(data: bytes) -> tuple[str, str]:

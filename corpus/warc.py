@@ -122,11 +122,13 @@ def _next_record(stream: Stream, set_aside: SetAside, max_bytes: int) -> Record 
         stream.read(len(start))
         # The rest of a file of another kind is not a cut record.
         cut = stream.damage or start[:5] == b"WARC/"[: len(start)]
-        return _broken(stream, set_aside, place, "" if cut else "invalid_warc_record", _preview(start))
+        _broken(stream, set_aside, place, "" if cut else "invalid_warc_record", _preview(start))
+        return None
     if not _VERSION.match(start) or length is None or end < 0:
         stream.read(1)
         stream.skip_to(_VERSION, 16)
-        return _broken(None, set_aside, place, "invalid_warc_record", _preview(start))
+        _broken(None, set_aside, place, "invalid_warc_record", _preview(start))
+        return None
     header, size = stream.read(end), int(length[1])
     too_large = size > max_bytes + _MAX_HEADER_BYTES
     block = stream.read(_MAX_HEADER_BYTES if too_large else size)
@@ -134,9 +136,11 @@ def _next_record(stream: Stream, set_aside: SetAside, max_bytes: int) -> Record 
     # One byte further, so that a bad check sum behind this record is seen before the record is used.
     stream.peek(5)
     if arrived < size:
-        return _broken(stream, set_aside, place, "", f"{arrived} of {size} bytes: {_preview(header)}")
+        _broken(stream, set_aside, place, "", f"{arrived} of {size} bytes: {_preview(header)}")
+        return None
     if stream.damage is not None and stream.damage.reason == "corrupt" and not stream.peek(5).strip(b"\r\n"):
-        return _broken(stream, set_aside, place, "", _preview(header))
+        _broken(stream, set_aside, place, "", _preview(header))
+        return None
     return Record(place, header, block, too_large)
 
 
