@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import polars as pl
 
 import corpus
 from corpus.dedup_group import KEEP, assigned_path, group
-from corpus.dedup_sign import SignTask, sign_unit, signed_path
+from corpus.dedup_sign import SignTask, has_documents, sign_unit, signed_path
 from corpus.engine import UnitOutput, unit_marker
 from corpus.errors import UsageError, ZeroToOneError
 from corpus.files import read_json, write_json
@@ -69,7 +69,7 @@ def dedup_documents(
     files = sorted({path for unit in units for path in unit.files()})
     parameters: dict[str, Any] = {"method": method, "keep": keep, "scope": scope}
     if banding is not None:
-        parameters |= {"threshold": threshold, "ngram": ngram, "bands": banding.bands, "rows": banding.rows}
+        parameters |= {"threshold": threshold, "ngram": ngram}
     prints = [fingerprint(path) for path in files]
     if claim_output(output, "dedup", parameters, prints, overwrite) == "done":
         _remove_stages(output)
@@ -78,17 +78,17 @@ def dedup_documents(
     unsigned = [unit for unit in units if not signed_path(output, unit.index).exists()]
     tasks = [SignTask(unit, output, banding, ngram, column, strict) for unit in unsigned]
     run_units(sign_unit, tasks, workers=workers, engine=engine, description="dedup: signing")
+    if not any(has_documents(output, unit.index) for unit in units):
+        raise ZeroToOneError(f"{', '.join(map(str, inputs))}: no documents to read")
     found = group(output, units, banding, threshold, keep)
     unwritten = [unit for unit in units if not unit_marker(output, unit.index).exists()]
     writing = [_WriteTask(unit, output, strict) for unit in unwritten]
     run_units(_write_unit, writing, workers=workers, engine=engine, description="dedup: writing")
     counts, reasons = _sum(output, units)
-    if not counts.get("documents_in"):
-        raise ZeroToOneError(f"{', '.join(map(str, inputs))}: no documents to read")
     manifest = {
         "command": "dedup",
         "version": corpus.__version__,
-        "parameters": parameters,
+        "parameters": parameters | (asdict(banding) if banding else {}),
         "inputs": input_entries(inputs, output, sum(file_size(path) for path in files)),
         "counts": dict(sorted({**counts, **found}.items())),
         "reasons": reasons,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 
 from corpus.errors import ZeroToOneError
 from corpus.exact import normalise, scope_keys, text_keys
@@ -37,6 +38,11 @@ class SignTask:
 def signed_path(output: Path, index: int) -> Path:
     """The table of a unit: id, length, weight, shingles, text_0, text_1, set_0, set_1, band_0 …"""
     return output / ".state" / "signed" / f"unit-{index:05d}.parquet"
+
+
+def has_documents(output: Path, index: int) -> bool:
+    """Whether a signed unit holds any document."""
+    return bool(pq.read_metadata(signed_path(output, index)).num_rows)
 
 
 def shingles_path(output: Path, index: int) -> Path:
