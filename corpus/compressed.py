@@ -91,6 +91,12 @@ class Stream:
             left -= step
         return size - left
 
+    def corrupt_within(self, size: int) -> bool:
+        """Whether the member that the last byte read came from turns out corrupt within the next `size` bytes."""
+        self.fill(size + 1)
+        corrupt = self.damage is not None and self.damage.reason == "corrupt" and len(self._buffer) <= size
+        return corrupt and self._starts[-1] < self._position
+
     def find(self, pattern: re.Pattern[bytes], limit: int) -> int:
         """Index behind the first match within the next `limit` bytes, or -1."""
         size = min(4096, limit)

@@ -62,7 +62,12 @@ def read_pages(raw: IO[bytes], set_aside: SetAside, max_bytes: int = MAX_PAGE_BY
     `set_aside` (`truncated`, `corrupt`, `invalid_warc_record`); all that is whole before and after it is read.
     """
     for record in read_records(raw, set_aside, max_bytes):
-        yield page_of(record, max_bytes)
+        try:
+            page = page_of(record, max_bytes)
+        except (OSError, ValueError) as error:
+            set_aside(record.place, "invalid_warc_record", str(error))
+            continue
+        yield page
 
 
 def read_records(raw: IO[bytes], set_aside: SetAside, max_bytes: int = MAX_PAGE_BYTES) -> Iterator[Record]:
@@ -133,12 +138,11 @@ def _next_record(stream: Stream, set_aside: SetAside, max_bytes: int) -> Record 
     too_large = size > max_bytes + _MAX_HEADER_BYTES
     block = stream.read(_MAX_HEADER_BYTES if too_large else size)
     arrived = len(block) + (stream.skip(size - len(block)) if too_large else 0)
-    # One byte further, so that a bad check sum behind this record is seen before the record is used.
-    stream.peek(5)
     if arrived < size:
         _broken(stream, set_aside, place, "", f"{arrived} of {size} bytes: {_preview(header)}")
         return None
-    if stream.damage is not None and stream.damage.reason == "corrupt" and not stream.peek(5).strip(b"\r\n"):
+    # A bad check sum shows only behind the record, which is not to be trusted then.
+    if stream.corrupt_within(len(b"\r\n\r\n")):
         _broken(stream, set_aside, place, "", _preview(header))
         return None
     return Record(place, header, block, too_large)
@@ -156,7 +160,7 @@ def _preview(data: bytes) -> str:
     return data[:1000].decode("utf-8", "replace")
 
 
-def _parse(record: Record, decode: Literal["all", "none"] = "all") -> WarcRecord:
+def _parse(record: Record, decode: Literal["all", "none"] = "none") -> WarcRecord:
     parsed = WarcRecord.from_bytes(record.header + record.block)
     if parsed.record_type == WarcRecordType.response:
         parsed.parse_http(auto_decode=decode, quirks_mode=True)
@@ -185,12 +189,16 @@ def _response(record: Record, parsed: WarcRecord, identity: dict[str, str], max_
 
 def _http_body(record: Record, parsed: WarcRecord, max_bytes: int) -> tuple[bytes, str]:
     """The decoded body. Crawlers often store decoded bodies under the old headers, so that is tried second."""
-    try:
+    headers = parsed.http_headers
+    if "Content-Encoding" not in headers and "Transfer-Encoding" not in headers:
         body = parsed.reader.read(max_bytes + 1)
-    except OSError:
-        body = _parse(record, "none").reader.read(max_bytes + 1)
-        if b"<" not in body[:1024] or b"\0" in body[:1024]:
-            return b"", "undecodable_body"
+    else:
+        try:
+            body = _parse(record, "all").reader.read(max_bytes + 1)
+        except OSError:
+            body = parsed.reader.read(max_bytes + 1)
+            if b"<" not in body[:1024] or b"\0" in body[:1024]:
+                return b"", "undecodable_body"
     return (b"", "too_large") if len(body) > max_bytes else (body, "")
 
 
