@@ -104,10 +104,11 @@ def doremi(shards_path: Path, output: Path, config: DoReMiConfig, *, overwrite: 
     baseline = resolve_weights(config.baseline, shard_sizes(shards), budget, shards_path)
     recorded = {} if overwrite else _recorded(output)
     parameters = _parameters(config, baseline, recorded)
+    search = _prepare(shards, config, baseline, parameters["precision"])
+    check_isolation(_model(search), config.model)
     if claim_output(output, "mixtures doremi", parameters, [shards.hash], overwrite) == "done":
         log(f"{output}: finished before")
         return dict(read_json(output / "manifest.json")["result"])
-    search = _prepare(shards, config, baseline, parameters["precision"])
     found: list[_Found] = []
     reference = baseline
     for number in range(1, config.rounds + 1):
@@ -209,7 +210,6 @@ def _model(search: _Search) -> PreTrainedModel:
     longest = getattr(model.config, "max_position_embeddings", None)
     if longest is not None and longest < config.row_length:
         raise ZeroToOneError(f"{config.model}: takes {longest} tokens, fewer than the rows' {config.row_length}")
-    check_isolation(model, config.model)
     return model
 
 

@@ -87,7 +87,7 @@ def plan_run(
     """
     if tokens is None and parameters is None:
         raise UsageError("say how long the run is: --tokens 300B, or --params 7B for 20 tokens per parameter")
-    if max_epochs <= 0:
+    if not 0 < max_epochs < float("inf"):
         raise UsageError(f"--max-epochs {max_epochs:g}: needs a number above 0")
     budget = tokens if tokens is not None else chinchilla_tokens(parameters or 0)
     sizes = read_sizes(source)
@@ -107,6 +107,8 @@ def resolve_weights(weights: str, sizes: DomainSizes, budget: float, source: Pat
     """
     method, _, argument = weights.partition(":")
     values = np.array([sizes.tokens[name] for name in sizes.tokens])
+    if not values.any():
+        raise ZeroToOneError(f"{source}: no domain has any tokens")
     if weights == "proportional":
         shares = proportional(values)
     elif method == "temperature" and argument:

@@ -204,3 +204,4 @@ def test_wrong_usage_is_named(config, change, complaint):
 def test_rows_longer_than_the_model_takes_are_refused(place, config):
     with pytest.raises(ZeroToOneError, match="takes 64 tokens, fewer than the rows' 65"):
         doremi(place / "shards", place / "long", replace(config, row_length=65))
+    assert not (place / "long").exists()

@@ -1,12 +1,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from corpus.errors import UsageError, ZeroToOneError
 from mixtures.cli import app
 from mixtures.sizes import format_size, parse_size, read_sizes
+from tests.mixtures.sources import on_disk
 from train.mixture import Mixture
 
 SIZES = "web: 2000B\nbooks: 100B\nwiki: 20B\npoems: 5B\n"
@@ -103,6 +105,7 @@ def test_weights_of_bytes_are_converted_and_all_units_shown(tmp_path):
         (["--weights", "unimax:-1"], "'-1' is not a number above 0"),
         (["--tokens", "many"], "--tokens: 'many' is not a size"),
         (["--max-epochs", "0"], "--max-epochs 0"),
+        (["--max-epochs", "inf"], "--max-epochs inf"),
     ],
 )
 def test_wrong_usage_is_named(tmp_path, arguments, complaint):
@@ -115,6 +118,20 @@ def test_weights_of_an_unknown_domain_are_named(tmp_path):
     Mixture({"web": 0.5, "code": 0.5}).save(tmp_path / "weights.yaml")
     result = plan(tmp_path, "--tokens", "1T", "--weights", str(tmp_path / "weights.yaml"))
     assert "weights.yaml: domain `code` is not in" in str(result.exception)
+
+
+def test_shards_without_tokens_are_named(tmp_path):
+    empty = on_disk(tmp_path / "shards", {"web": np.zeros(0, dtype=int)}, {"web": 1})
+    result = CliRunner().invoke(app, ["plan", str(empty), "--tokens", "1B", "--weights", "temperature:2"])
+    assert "shards: no domain has any tokens" in str(result.exception)
+
+
+def test_shards_give_tokens_bytes_and_documents(tmp_path):
+    shards = on_disk(tmp_path / "shards", {"a": np.arange(30), "b": np.arange(10)}, {"a": 1, "b": 3})
+    sizes = read_sizes(shards)
+    assert sizes.tokens == {"a": 30, "b": 10}
+    assert sizes.bytes == {"a": 30, "b": 30}
+    assert sizes.documents == {"a": 1, "b": 1}
 
 
 @pytest.mark.parametrize(
