@@ -82,7 +82,12 @@ def test_big5_and_hong_kong_characters() -> None:
 
 @pytest.mark.parametrize(
     ("text", "encoding"),
-    [(JAPANESE, "shift_jis"), (JAPANESE, "euc_jp"), (CHINESE, "gb18030"), ("Это страница без объявления. " * 5, "cp1251")],
+    [
+        (JAPANESE, "shift_jis"),
+        (JAPANESE, "euc_jp"),
+        (CHINESE, "gb18030"),
+        ("Это страница без объявления. " * 5, "cp1251"),
+    ],
 )
 def test_detection_without_any_label(text: str, encoding: str) -> None:
     decoded = decode_page(page("", text, encoding))
@@ -152,7 +157,10 @@ def test_any_text_survives_utf8_and_gb18030(text: str) -> None:
     assert decoded.text == text or decoded.evidence == "utf-8"
 
 
-@given(st.binary(max_size=200), st.sampled_from([None, "utf-8", "gbk", "big5", "shift_jis", "euc-jp", "utf-16", "euc-kr"]))
+@given(
+    st.binary(max_size=200),
+    st.sampled_from([None, "utf-8", "gbk", "big5", "shift_jis", "euc-jp", "utf-16", "euc-kr"]),
+)
 def test_no_bytes_raise(data: bytes, label: str | None) -> None:
     decoded = decode_page(data, label)
     decoded.text.encode("utf-8")

@@ -85,7 +85,9 @@ def test_a_broken_member_costs_one_record(form: str) -> None:
         found, aside = read(b"".join([*members[:2], bytes(broken), *members[3:]]))
         urls = [page.url[-1] for page in found]
         assert urls == ["0", "1", "3", "4"], at
-        assert [(place, reason) for place, reason, _ in aside] == [(str(sum(map(len, members[:2]))), "corrupt")], at
+        assert [(place, reason) for place, reason, _ in aside] == [(str(sum(map(len, members[:2]))), "corrupt")], (
+            at
+        )
 
 
 def test_garbage_between_records_is_set_aside_and_passed_over() -> None:
@@ -120,7 +122,10 @@ def test_what_is_no_page_and_what_is_no_document() -> None:
         "undecodable_body": http(b"\x00\x01\x02", extra="Content-Encoding: gzip\r\n"),
         "too_large": http(b"<html>" + b"x" * 300_000),
     }
-    records = [record(0, b"software: test", "warcinfo", "application/warc-fields"), record(1, b"GET / HTTP/1.1\r\n\r\n", "request")]
+    records = [
+        record(0, b"software: test", "warcinfo", "application/warc-fields"),
+        record(1, b"GET / HTTP/1.1\r\n\r\n", "request"),
+    ]
     records += [record(number, block) for number, block in enumerate(blocks.values())]
     found = list(read_pages(io.BytesIO(pack(records, "gzip")), lambda *what: pytest.fail(str(what)), 200_000))
     assert [page and page.reason for page in found] == [None, None, *blocks]
@@ -155,7 +160,12 @@ def test_http_encodings(extra: str, encode: object) -> None:
 
 def test_types_missing_or_wrong() -> None:
     text = html("x").encode()
-    cases = [http(text, ""), http(b"just text", ""), http(b"%PDF-1.7", "text/html"), http(text, "application/xhtml+xml")]
+    cases = [
+        http(text, ""),
+        http(b"just text", ""),
+        http(b"%PDF-1.7", "text/html"),
+        http(text, "application/xhtml+xml"),
+    ]
     found, _ = read(b"".join(record(number, block) for number, block in enumerate(cases)))
     assert [page.reason for page in found] == ["", "not_html", "not_html", ""]
 

@@ -1,0 +1,149 @@
+"""Main text and declared metadata of pages, good and bad."""
+
+import re
+import signal
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpus import extraction
+from corpus.errors import UsageError
+from corpus.extraction import EXTRACTORS, Extracted, extract_page
+from tests.corpus.web import WORDS, html
+
+BOTH = pytest.mark.parametrize("extractor", sorted(EXTRACTORS))
+NAVIGATION = (
+    "<nav><ul>" + "".join(f'<li><a href="/{n}">Menu entry {n}</a></li>' for n in range(12)) + "</ul></nav>"
+)
+
+
+@BOTH
+def test_main_text_without_navigation(extractor: str) -> None:
+    page = html("Harvest").replace("<body>", f"<body>{NAVIGATION}")
+    result = extract_page(page, extractor)
+    assert isinstance(result, Extracted)
+    assert WORDS.strip() in result.text
+    assert "Menu entry" not in result.text
+
+
+@BOTH
+def test_metadata_that_the_head_declares(extractor: str) -> None:
+    head = (
+        '<meta property="og:title" content="The  Harvest"><meta name="author" content="Ada Example">'
+        '<meta property="article:published_time" content="2021-03-04T05:06:07Z">'
+    )
+    result = extract_page(html("Harvest | Example News", head=head), extractor)
+    assert isinstance(result, Extracted)
+    assert (result.title, result.author, result.date, result.language) == (
+        "The Harvest",
+        "Ada Example",
+        "2021-03-04",
+        "en",
+    )
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("head", "day"),
+    [
+        ('<meta name="date" content="2020/02/29">', "2020-02-29"),
+        ('<meta name="date" content="2021-02-29">', ""),
+        ('<meta name="date" content="yesterday">', ""),
+        ('<script type="application/ld+json">{"datePublished": "2019-08-07T10:00"}</script>', "2019-08-07"),
+    ],
+)
+def test_dates(extractor: str, head: str, day: str) -> None:
+    result = extract_page(html("Harvest", head=head), extractor)
+    assert isinstance(result, Extracted)
+    assert result.date == day
+
+
+@BOTH
+def test_an_author_that_is_a_link_is_none(extractor: str) -> None:
+    result = extract_page(
+        html("x", head='<meta property="article:author" content="https://example.org/ada">'), extractor
+    )
+    assert isinstance(result, Extracted)
+    assert result.author == ""
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "page", ["", " \n", "<!-- nothing -->", "<html><body></body></html>", "<script>var x = 1;</script>"]
+)
+def test_pages_without_text(extractor: str, page: str) -> None:
+    assert extract_page(page, extractor) == "no_text"
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<?xml version='1.0' encoding='gb2312'?>\n" + html("Harvest"),
+        re.sub("</?(html|head|body|article)[^>]*>", "", html("Harvest")),
+        html("Harvest").replace("harvest", "har\0vest\x0b\ud800"),
+        html("Harvest").replace("</p>", "").replace("</article></body></html>", ""),
+    ],
+)
+def test_odd_pages_keep_their_text(extractor: str, page: str) -> None:
+    result = extract_page(page, extractor)
+    assert isinstance(result, Extracted)
+    assert "everybody agreed" in result.text
+    result.text.encode("utf-8")
+    assert "\0" not in result.text
+
+
+@BOTH
+def test_chinese(extractor: str) -> None:
+    sentence = "委员会星期二开会讨论收成，大家都认为今年的雨水很好。"
+    result = extract_page(html("收成", sentence * 5), extractor)
+    assert isinstance(result, Extracted)
+    assert sentence in result.text
+
+
+@BOTH
+@given(st.text(alphabet=st.sampled_from("<>/=\"'!-& abpdivtablehtmlscript\0\x01é中\ud800"), max_size=200))
+@settings(max_examples=60, deadline=None)
+def test_no_page_raises(extractor: str, page: str) -> None:
+    result = extract_page("<html>" + page, extractor)
+    assert result in ("no_text", "extraction_failed") or isinstance(result, Extracted)
+
+
+def test_deep_nesting_does_not_crash() -> None:
+    for tag in ("div", "b", "table", "li"):
+        extract_page("<html><body>" + f"<{tag}>" * 50_000 + "text", "trafilatura")
+
+
+def test_a_parser_that_raises_or_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def raises(page: str) -> Extracted:
+        raise RecursionError
+
+    def hangs(page: str) -> Extracted:
+        while True:
+            try:
+                sum(range(1000))
+            except Exception:
+                continue
+
+    monkeypatch.setitem(extraction.EXTRACTORS, "raises", raises)
+    monkeypatch.setitem(extraction.EXTRACTORS, "hangs", hangs)
+    before = signal.getsignal(signal.SIGVTALRM)
+    assert extract_page("x", "raises") == "extraction_failed"
+    assert extract_page("x", "hangs", seconds=0.05) == "extraction_timeout"
+    assert signal.getsignal(signal.SIGVTALRM) is before
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
+
+
+def test_works_outside_the_main_thread() -> None:
+    results: list[Extracted | str] = []
+    thread = threading.Thread(target=lambda: results.append(extract_page(html("Harvest"))))
+    thread.start()
+    thread.join()
+    assert isinstance(results[0], Extracted)
+
+
+def test_an_unknown_extractor_is_wrong_usage() -> None:
+    with pytest.raises(UsageError, match="trafilatura"):
+        extract_page("x", "readability")
