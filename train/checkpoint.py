@@ -70,7 +70,7 @@ def save_checkpoint(
         if arrays:
             save_arrays(arrays, directory / "objective.safetensors")
         write_json(directory / "state.json", {**trainer_state, "objective": numbers})
-    for old in _directories(checkpoints)[:-_KEEP]:
+    for old in [*_directories(checkpoints)[:-_KEEP], *checkpoints.glob(".step-*.tmp")]:
         shutil.rmtree(old)
     return target
 

@@ -3,7 +3,10 @@
 import typer
 
 from corpus.console import run
+from train.commands.chat import chat
+from train.commands.evaluate import evaluate
 from train.commands.pretrain import pretrain
+from train.commands.sft import sft
 from train.commands.trace import trace
 
 app = typer.Typer(
@@ -13,6 +16,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(pretrain)
+app.command()(sft)
+app.command()(evaluate)
+app.command()(chat)
 app.command()(trace)
 
 

@@ -172,7 +172,7 @@ class _Run:
                 if done % config.checkpoint_every == 0 or done == config.steps or stop.is_set():
                     self._save(done)
                 if stop.is_set() and done < config.steps:
-                    log(f"{self.directory}: stopped after step {step}, with a checkpoint")
+                    log(f"{self.directory}: stopped after step {step}, with a checkpoint; run it again to go on")
                     raise KeyboardInterrupt
 
     def _step(self, step: int) -> dict[str, float]:

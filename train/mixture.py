@@ -95,6 +95,8 @@ class Mixture:
         content = {"name": self.name, "unit": self.unit, "weights": self.weights, "source": self.source}
         with write_atomically(Path(path)) as temporary:
             text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+            if yaml.safe_load(text) != content:  # some control characters do not survive PyYAML unescaped
+                text = yaml.safe_dump(content, sort_keys=False)
             temporary.write_text(text, encoding="utf-8")
 
     def in_tokens(self, tokens_per_unit: Mapping[str, float]) -> Mixture:

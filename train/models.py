@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from corpus.errors import UsageError, ZeroToOneError
+from corpus.files import read_json
 
 _AUTO: Any = AutoModelForCausalLM  # without type hints of its own
 
@@ -66,10 +67,7 @@ def build_model(
     if str(model) not in PRESETS and path.is_dir() and any(path.glob("*.safetensors")):
         built = _open_folder(path, vocabulary_size)
     else:
-        config = _configuration(model, vocabulary_size, end_of_text_id, context)
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            built = _AUTO.from_config(config, dtype=torch.float32)
+        built = _new_model(model, vocabulary_size, end_of_text_id, context, seed)
     built.generation_config.eos_token_id = end_of_text_id
     return built
 
@@ -103,19 +101,23 @@ def check_isolation(model: PreTrainedModel, place: str) -> float:
     return deviation
 
 
-def _configuration(model: str | Path, vocabulary_size: int, end_of_text_id: int, context: int) -> PretrainedConfig:
-    ids = {"vocab_size": vocabulary_size, "bos_token_id": end_of_text_id, "eos_token_id": end_of_text_id}
+def _new_model(
+    model: str | Path, vocabulary_size: int, end_of_text_id: int, context: int, seed: int
+) -> PreTrainedModel:
     if str(model) in PRESETS:
-        values = dict(PRESETS[str(model)])
-        return AutoConfig.for_model(values.pop("model_type"), max_position_embeddings=context, **values, **ids)
-    file = Path(model) / "config.json" if Path(model).is_dir() else Path(model)
+        place, values = str(model), {**PRESETS[str(model)], "max_position_embeddings": context}
+    else:
+        file = Path(model) / "config.json" if Path(model).is_dir() else Path(model)
+        place, values = str(file), read_json(file)
+    ids = {"vocab_size": vocabulary_size, "bos_token_id": end_of_text_id, "eos_token_id": end_of_text_id}
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-        return AutoConfig.for_model(values.pop("model_type"), **{**values, **ids})
-    except FileNotFoundError:
-        raise ZeroToOneError(f"{file}: no such file") from None
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ZeroToOneError(f"{file}: not a model configuration: {_one_line(error)}") from None
+        config = AutoConfig.for_model(values.pop("model_type"), **{**values, **ids})
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            built: PreTrainedModel = _AUTO.from_config(config, dtype=torch.float32)
+    except (ValueError, KeyError, AttributeError, TypeError, StrictDataclassError) as error:
+        raise ZeroToOneError(f"{place}: not a model configuration: {_one_line(error)}") from None
+    return built
 
 
 def _open_folder(path: Path, vocabulary_size: int) -> PreTrainedModel:

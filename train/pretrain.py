@@ -118,9 +118,7 @@ def token_mixture(shards: Shards, mixture: Mixture | None) -> Mixture:
     for domain, weight in mixture.weights.items():
         if weight and not (domain in shards.domains and len(shards.domains[domain].tokens)):
             has = ", ".join(name for name, shard in shards.domains.items() if len(shard.tokens))
-            raise ZeroToOneError(
-                f"{shards.path}: no tokens of domain `{domain}`, which the mixture weighs; it has {has}"
-            )
+            raise ZeroToOneError(f"{shards.path}: no tokens of domain `{domain}` of the mixture; it has {has}")
     weighed = {name: shards.domains[name] for name, weight in mixture.weights.items() if weight}
     sizes = {
         name: shard.bytes if mixture.unit == "bytes" else len(shard.offsets) - 1 for name, shard in weighed.items()

@@ -37,6 +37,7 @@ def open_run(
     run = {"kind": kind, "version": corpus.__version__, "parameters": parameters, "data": data}
     if directory.exists() and not directory.is_dir():
         raise ZeroToOneError(f"{directory}: is a file; a run needs a directory")
+    _remove_torn_files(directory)
     if not file.exists():
         if directory.exists() and any(directory.iterdir()):
             raise ZeroToOneError(f"{directory}: not empty, and not a run directory; choose another one")
@@ -90,6 +91,14 @@ def save_model(model: PreTrainedModel, tokenizer_folder: Path, target: Path) -> 
         for file in sorted(tokenizer_folder.iterdir()):
             if file.is_file() and not file.name.startswith("."):
                 shutil.copyfile(file, directory / file.name)
+
+
+def _remove_torn_files(directory: Path) -> None:
+    """Remove what a killed run was writing under a temporary name."""
+    ours = (RUN_FILE, "metrics.jsonl", "weights_history.jsonl")
+    for name in ours:
+        for path in directory.glob(f".{name}.*.tmp"):
+            path.unlink()
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
