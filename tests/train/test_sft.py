@@ -216,7 +216,7 @@ def test_a_finished_run_returns_at_once_and_another_is_refused(finished, base, m
     file, output, summary = finished
     monkeypatch.setattr("train.sft.fit", None)
     assert fine_tune([file], base, output, CONFIG) == summary
-    with pytest.raises(ZeroToOneError, match="learning_rate was 0.003, is 0.1"):
+    with pytest.raises(ZeroToOneError, match=r"learning_rate was 0\.003, is 0\.1"):
         fine_tune([file], base, output, SftConfig(**{**vars(CONFIG), "learning_rate": 0.1}))
 
 
@@ -257,7 +257,7 @@ def test_nothing_to_train_on_is_one_clear_line(base, tmp_path, lines, message):
 
 def test_wrong_arguments(base, tmp_path):
     file = write_lines(tmp_path / "c.jsonl", conversations(3))
-    with pytest.raises(ZeroToOneError, match="nothing.jsonl: no such file"):
+    with pytest.raises(ZeroToOneError, match=r"nothing\.jsonl: no such file"):
         fine_tune([tmp_path / "nothing.jsonl"], base, tmp_path / "out", CONFIG)
     with pytest.raises(ZeroToOneError, match="nowhere: no such folder"):
         fine_tune([file], tmp_path / "nowhere", tmp_path / "out", CONFIG)
