@@ -26,7 +26,7 @@ def extract(
         float, typer.Option(help="Least probability of the language, where --lang is given.")
     ] = 0.65,
     extractor: Annotated[
-        str, typer.Option(help="trafilatura, or resiliparse: nine times as fast, less exact.")
+        str, typer.Option(help="trafilatura, or resiliparse: several times as fast, less exact.")
     ] = "trafilatura",
     language_model: Annotated[
         str | None, typer.Option(help="fastText model instead of the installed lid.176.ftz.", metavar="PATH")

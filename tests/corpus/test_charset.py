@@ -1,7 +1,7 @@
 """Decoding against the examples of the Encoding standard and of real pages."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.charset import charset_in_head, codec_for_label, decode_page, decode_text
@@ -150,6 +150,7 @@ def test_plain_text_is_utf8() -> None:
     assert decode_text(b"abc\xff").replaced == 1
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1).filter(lambda text: not text.startswith("\ufeff")))
 def test_any_text_survives_utf8_and_gb18030(text: str) -> None:
     assert decode_page(text.encode("utf-8"), "utf-8").text == text
@@ -157,6 +158,7 @@ def test_any_text_survives_utf8_and_gb18030(text: str) -> None:
     assert decoded.text == text or decoded.evidence == "utf-8"
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=200),
     st.sampled_from([None, "utf-8", "gbk", "big5", "shift_jis", "euc-jp", "utf-16", "euc-kr"]),

@@ -104,7 +104,7 @@ def test_a_file_of_another_kind_is_set_aside() -> None:
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_no_bytes_raise(data: bytes) -> None:
     read(data)
     read(b"WARC/1.0\r\n" + data)
