@@ -1,0 +1,67 @@
+"""The verb `corpus filter`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from corpus.console import print_summary
+from corpus.engine import Manifest
+from corpus.filter import filter_documents
+
+
+def filter(
+    inputs: Annotated[list[str], typer.Argument(help="Dataset directories, files, globs or URLs of documents.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The dataset directory to write.")],
+    rules: Annotated[
+        str,
+        typer.Option(
+            help="Rule sets, in order: gopher, c4, fineweb, fineweb2-zh, auto (by language), or a YAML file."
+        ),
+    ] = "auto",
+    lang: Annotated[str, typer.Option(help="Keep only these languages, such as en,zh.")] = "",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="RULE=VALUE: another threshold; may be repeated.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; all processors by default.")] = None,
+    engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on the first broken record.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Keep documents by rules; record every signal and every failing rule of all of them.
+
+    Example: corpus filter extracted/ -o filtered/ --rules fineweb --set gopher.few_words=30
+    """
+    manifest = filter_documents(
+        inputs,
+        output,
+        _names(rules),
+        languages=_names(lang),
+        settings=settings or [],
+        workers=workers,
+        engine=engine,
+        overwrite=overwrite,
+        strict=strict,
+    )
+    print_summary(f"filter → {output}", manifest if as_json else _rows(manifest), as_json=as_json)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _rows(manifest: Manifest) -> list[dict[str, object]]:
+    """The funnel: documents in, per rule those that it took first and those that fail it, documents kept."""
+    counts, reasons = manifest["counts"], manifest["reasons"]
+    failed = {name.removeprefix("failed:"): n for name, n in counts.items() if name.startswith("failed:")}
+    rows: list[dict[str, object]] = [{"rule": "documents in", "documents": counts["documents_in"]}]
+    for rule, documents in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
+        rows.append({"rule": rule, "documents": -documents, "failing it": failed.pop(rule)})
+    for rule, documents in sorted(failed.items(), key=lambda item: (-item[1], item[0])):
+        rows.append({"rule": rule, "documents": 0, "failing it": documents})
+    if counts.get("set_aside"):
+        rows.append({"rule": "broken records set aside", "documents": counts["set_aside"]})
+    return [*rows, {"rule": "documents kept", "documents": counts["documents_kept"]}]
