@@ -2,6 +2,11 @@
 
 import typer
 
+from corpus.commands.dedup import dedup
+from corpus.commands.extract import extract
+from corpus.commands.report import report
+from corpus.commands.tokenize import tokenize
+from corpus.commands.tokenizer import tokenizer
 from corpus.console import run
 
 app = typer.Typer(
@@ -10,6 +15,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+for verb in (extract, dedup, tokenizer, tokenize, report):
+    app.command()(verb)
 
 
 def main() -> None:

@@ -139,7 +139,7 @@ def print_summary(
         )
         print(json.dumps(value, ensure_ascii=False, default=str))
         return
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", show_header=not isinstance(rows, Mapping))
     if isinstance(rows, Mapping):
         table.add_column("")
         table.add_column("", overflow="fold")

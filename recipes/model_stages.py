@@ -1,0 +1,56 @@
+"""The model half of the main job: mixture, pre-training, tuning, evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from corpus.console import log
+from mixtures.doremi import DoReMiConfig, doremi
+from mixtures.plan import plan_run, save_plan
+from recipes.job import Job
+from train.mixture import Mixture
+from train.pretrain import PretrainConfig, pretrain
+from train.sft import SftConfig, fine_tune
+
+ROW_LENGTH = 256
+
+
+def optimise_mixture(job: Job, shards: Path) -> Path:
+    """DoReMi: a small reference and a small proxy find the weights of the domains."""
+    config = DoReMiConfig(
+        model="tiny",
+        steps=job.proxy_steps,
+        row_length=ROW_LENGTH,
+        batch_rows=16,
+        seed=job.seed,
+        threads=job.threads,
+    )
+    doremi(shards, job.at("doremi"), config)
+    return job.at("doremi", "mixture.yaml")
+
+
+def plan_mixture(job: Job, shards: Path, weights: Path) -> Path:
+    """What the weights mean for the run, in tokens and epochs; a warning where a domain is repeated too often."""
+    run = plan_run(shards, str(weights), tokens=float(job.tokens))
+    if run.complaint():
+        log(f"warning: {run.complaint()}")
+    save_plan(run, job.at("plan.yaml"), overwrite=True)
+    return job.at("plan.yaml")
+
+
+def pretrain_model(job: Job, shards: Path, mixture: Path) -> Path:
+    """A model of a few million parameters on the mixture."""
+    config = PretrainConfig(
+        model=job.model, tokens=job.tokens, row_length=ROW_LENGTH, seed=job.seed, threads=job.threads
+    )
+    pretrain(shards, job.at("pretrain"), config, mixture=Mixture.load(mixture))
+    return job.at("pretrain", "model")
+
+
+def tune(job: Job, base: Path, conversations: Sequence[Path]) -> Path:
+    """The same model, tuned on the replies of conversations."""
+    config = SftConfig(epochs=job.epochs, row_length=512, batch_tokens=4096, seed=job.seed, threads=job.threads)
+    fine_tune(conversations, base, job.at("sft"), config)
+    return job.at("sft", "model")
