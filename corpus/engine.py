@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -79,7 +80,7 @@ class _TableWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.temporary = path.with_name(f".{path.name}.tmp")
+        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         self._frames: list[pl.DataFrame] = []
         self._bytes = 0
         self._schema: pl.Schema | None = None

@@ -22,8 +22,9 @@ def claim_output(
     """Take an output directory for a command.
 
     Returns "new" for a fresh one, "resume" for one that the same command with the same parameters and inputs
-    has begun, "done" where it has finished (`manifest.json` is there). Raises ZeroToOneError that names what
-    differs for any other; `overwrite` empties a directory that one of our commands made.
+    has begun (files that a killed run left half-written are removed), "done" where it has finished
+    (`manifest.json` is there). Raises ZeroToOneError that names what differs for any other; `overwrite`
+    empties a directory that one of our commands made.
     """
     claim_file = output / ".state" / "claim.json"
     claim = {"command": command, "parameters": parameters, "inputs": list(inputs_fingerprint)}
@@ -41,7 +42,11 @@ def claim_output(
     different = _difference(read_json(claim_file), claim)
     if different:
         raise ZeroToOneError(f"{output}: holds other output ({different}); use --overwrite or another directory")
-    return "done" if (output / "manifest.json").exists() else "resume"
+    if (output / "manifest.json").exists():
+        return "done"
+    for leftover in output.rglob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
+    return "resume"
 
 
 def input_entries(inputs: Sequence[str | Path], output: Path, total_bytes: int) -> list[dict[str, Any]]:
