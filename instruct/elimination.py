@@ -7,7 +7,8 @@ import re
 from instruct.language import length, rules, units
 
 _LABEL = re.compile(
-    r"\A\W*(?:(?:new|harder|rewritten|evolved)?\s*(?:task|instruction|version)|(?:新的?|改写后的)?(?:任务|指令|版本))\s*[:：]\s*",
+    r"\A\W*(?:(?:new|harder|rewritten|evolved)?\s*(?:task|instruction|version)"
+    r"|(?:新的?|改写后的)?(?:任务|指令|版本))\W*[:：][\s*_]*",
     re.IGNORECASE,
 )
 _VERDICTS = {"equal": True, "different": False, "相同": True, "不同": False}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -156,16 +156,18 @@ def _read_pool(
     return list(pool.values())
 
 
-def _read(path: str, options: EvolveOptions, strict: bool, read: ConvertResult) -> list[tuple[str, Conversation]]:
+def _read(
+    path: str, options: EvolveOptions, strict: bool, read: ConvertResult
+) -> Iterator[tuple[str, Conversation]]:
     if path != BUILTIN:
-        return [(place, conversation) for place, _, conversation in read_rows([path], None, strict, read)]
-    rows = []
+        for place, _, conversation in read_rows([path], None, strict, read):
+            yield place, conversation
+        return
     for language in (options.language,) if options.language else LANGUAGES:
         for seed in read_seed_tasks(BUILTIN, language)[0]:
             read.rows_in += 1
             messages, _ = alpaca_messages(seed.task.instruction, seed.task.input, seed.task.output)
-            rows.append((BUILTIN, {"id": seed.id, "messages": messages, "lang": language}))
-    return rows
+            yield BUILTIN, {"id": seed.id, "messages": messages, "lang": language}
 
 
 def _fault(conversation: Conversation, pool: dict[str, Instruction]) -> str:

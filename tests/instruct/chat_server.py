@@ -15,10 +15,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 KEY = "sk-test-very-secret-0123456789"
-WORDS = (
-    "amber basket copper dragon ember falcon garden harbor island jungle kettle lantern meadow needle orchard pepper "
-    "quarry ribbon saddle timber umbrella velvet walnut yellow zephyr anchor bridge candle desert engine forest guitar"
-).split()
+WORDS = [
+    "amber", "basket", "copper", "dragon", "ember", "falcon", "garden", "harbor", "island", "jungle",
+    "kettle", "lantern", "meadow", "needle", "orchard", "pepper", "quarry", "ribbon", "saddle", "timber",
+    "umbrella", "velvet", "walnut", "yellow", "zephyr", "anchor", "bridge", "candle", "desert", "engine",
+    "forest", "guitar",
+]  # fmt: skip
 
 Fault = Callable[[str, int], "dict[str, Any] | None"]
 

@@ -96,7 +96,11 @@ def test_addresses_lose_their_credentials() -> None:
     assert public_url("https://user:pass@host:8/v1/?api-key=abc#x") == "https://host:8/v1"
 
 
-@given(st.dictionaries(st.text(), st.one_of(st.text(), st.integers(), st.floats(allow_nan=False, allow_infinity=False))))
+@given(
+    st.dictionaries(
+        st.text(), st.one_of(st.text(), st.integers(), st.floats(allow_nan=False, allow_infinity=False))
+    )
+)
 def test_keys_do_not_depend_on_the_order_of_fields(request: dict) -> None:
     backwards = dict(reversed(list(request.items())))
     assert request_key(request) == request_key(backwards)

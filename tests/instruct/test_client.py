@@ -18,9 +18,7 @@ from instruct.client import ChatClient, Endpoint, EndpointError, Reply, Request,
 from tests.instruct.chat_server import KEY, chat_server, digest
 
 
-def ask_all(
-    url: str, requests: list[Request], cache: Path, **options: Any
-) -> tuple[list[Reply], Tally]:
+def ask_all(url: str, requests: list[Request], cache: Path, **options: Any) -> tuple[list[Reply], Tally]:
     endpoint = Endpoint(url, "m", **{"backoff": 0.01, "timeout": 5.0, "api_key": KEY, **options})
 
     async def run() -> tuple[list[Reply], Tally]:
@@ -157,7 +155,7 @@ def test_an_endpoint_that_fails_from_some_moment_on_is_given_up(tmp_path: Path) 
 
 
 def test_one_failing_row_loses_no_other(tmp_path: Path) -> None:
-    with chat_server(fault=lambda prompt, _: {"status": 500} if "question 7\"" in prompt else None) as server:
+    with chat_server(fault=lambda prompt, _: {"status": 500} if 'question 7"' in prompt else None) as server:
         replies, tally = ask_all(server.url, questions(20), tmp_path / "c", backoff=0.001)
         assert [place for place, reply in enumerate(replies) if reply.reason] == [7]
         assert replies[7].reason == "request_failed"
@@ -255,5 +253,3 @@ def test_wrong_settings_are_told() -> None:
         Endpoint("http://h/v1", "m", concurrency=0)
     with pytest.raises(UsageError, match="--timeout"):
         Endpoint("http://h/v1", "m", timeout=0)
-
-
