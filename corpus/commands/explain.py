@@ -1,0 +1,57 @@
+"""The verb `corpus explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from corpus.console import print_summary
+from corpus.explain import Finding, explain_document
+
+
+def explain(
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="A document's id or URL.")],
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Directories that steps wrote.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show what every step did with a document and why, back to the page that it came from.
+
+    Example: corpus explain https://example.org/page.html deduped/
+    """
+    findings = explain_document(identifier, directories)
+    if as_json:
+        print_summary("explain", {"steps": [finding.as_json() for finding in findings]}, as_json=True)
+        return
+    for finding in findings:
+        _show(finding)
+
+
+def _show(finding: Finding) -> None:
+    outcome = "kept" if finding.kept else f"dropped: {finding.document.get('reason', 'no reason given')}"
+    about: dict[str, object] = {name: value for name, value in finding.document.items() if name != "reason"}
+    if finding.rules:
+        failed = len(finding.failed_rules)
+        about["failed rules"] = finding.failed_rules or "none"
+        outcome += f" ({failed} of {len(finding.rules)} rules fail)" if failed else ""
+    if finding.edits:
+        about["taken out by edits"] = finding.edits
+    about |= {name: value for name, value in finding.cluster.items() if name != "others"}
+    about |= finding.tokens
+    print_summary(f"{finding.command} → {finding.directory}: {outcome}", about, as_json=False)
+    if finding.rules:
+        print_summary("rules", [_rule_row(finding, number) for number in range(len(finding.rules))], as_json=False)
+    if finding.cluster.get("others"):
+        print_summary("others of the cluster", finding.cluster["others"], as_json=False)
+
+
+def _rule_row(finding: Finding, number: int) -> dict[str, object]:
+    verdict = finding.rules[number]
+    return {
+        "rule": verdict.rule,
+        "signal": verdict.signal,
+        "value": verdict.value,
+        "keeps": f"{verdict.comparison} {verdict.threshold:g}",
+        "": "" if verdict.passed else "fails",
+    }
