@@ -17,7 +17,7 @@ import polars as pl
 
 import corpus
 from corpus.dedup_group import KEEP, assigned_path, group
-from corpus.dedup_sign import SignTask, has_documents, sign_unit, signed_path
+from corpus.dedup_sign import SignTask, has_documents, read_for_signing, sign_unit, signed_path
 from corpus.engine import UnitOutput, unit_marker
 from corpus.errors import UsageError, ZeroToOneError
 from corpus.files import read_json, write_json
@@ -70,11 +70,13 @@ def dedup_documents(
     parameters: dict[str, Any] = {"method": method, "keep": keep, "scope": scope}
     if banding is not None:
         parameters |= {"threshold": threshold, "ngram": ngram}
+    column = None if scope == "all" else scope
+    # Before the output is claimed: a wrong column should not need --overwrite to be corrected.
+    next(read_for_signing(SignTask(units[0], output, banding, ngram, column, strict)), None)
     prints = [fingerprint(path) for path in files]
     if claim_output(output, "dedup", parameters, prints, overwrite) == "done":
         _remove_stages(output)
         return dict(read_json(output / "manifest.json"))
-    column = None if scope == "all" else scope
     unsigned = [unit for unit in units if not signed_path(output, unit.index).exists()]
     tasks = [SignTask(unit, output, banding, ngram, column, strict) for unit in unsigned]
     run_units(sign_unit, tasks, workers=workers, engine=engine, description="dedup: signing")

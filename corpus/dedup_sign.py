@@ -54,7 +54,7 @@ def sign_unit(task: SignTask) -> None:
     """Sign one unit. The table appears after the sets, so that it says that the unit is done."""
     frames: list[pl.DataFrame] = []
     with write_atomically(shingles_path(task.output, task.unit.index)) as temporary, temporary.open("wb") as sets:
-        for frame in _read(task):
+        for frame in read_for_signing(task):
             signed, values = sign_documents(frame, task.banding, task.ngram, task.scope)
             frames.append(signed)
             sets.write(values.astype("<u4").tobytes())
@@ -101,7 +101,8 @@ def _weight(frame: pl.DataFrame) -> pl.Expr:
     return pl.lit(1, dtype=pl.Int64).alias("weight")
 
 
-def _read(task: SignTask) -> Iterator[pl.DataFrame]:
+def read_for_signing(task: SignTask) -> Iterator[pl.DataFrame]:
+    """The columns that signing needs, in slices. Raises ZeroToOneError where the scope's column is missing."""
     columns = ["id", "text", "origin", CLUSTER_SIZE, *([task.scope] if task.scope else [])]
     for frame in read_documents(task.unit, Skipped(task.strict), columns):
         if task.scope and task.scope not in frame.columns:

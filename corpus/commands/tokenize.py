@@ -16,7 +16,7 @@ def tokenize(
     output: Annotated[Path, typer.Option("-o", "--output", help="The token shard directory.")],
     tokenizer: Annotated[Path, typer.Option(help="A folder with tokenizer.json.")],
     held_out: Annotated[float, typer.Option(help="Share of each domain's documents to hold out.")] = 0.02,
-    seed: Annotated[int, typer.Option(help="Holds other documents out.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Holds other documents out.")] = 0,
     workers: Annotated[int | None, typer.Option(help="Processes; all processors by default.")] = None,
     engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
     strict: Annotated[bool, typer.Option("--strict", help="Fail on the first broken record.")] = False,

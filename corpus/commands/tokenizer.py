@@ -18,7 +18,7 @@ def tokenizer(
     sample_bytes: Annotated[
         int, typer.Option(help="Bytes of text to train on; small domains whole, the others in equal parts.")
     ] = 32_000_000,
-    seed: Annotated[int, typer.Option(help="Draws another sample.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Draws another sample.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on the first broken record.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

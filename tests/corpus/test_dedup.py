@@ -212,6 +212,7 @@ def test_scope(tmp_path: Path) -> None:
         assert table(tmp_path / method, "documents")["id"].to_list() == ["a-0", "a-1", "a-3"]
     with pytest.raises(ZeroToOneError, match="no column `nothing`"):
         dedup_documents([path], tmp_path / "out", scope="nothing", workers=1)
+    assert not (tmp_path / "out").exists()
 
 
 def test_exact_leaves_near_duplicates(tmp_path: Path) -> None:
