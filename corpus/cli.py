@@ -3,11 +3,25 @@
 import typer
 
 from corpus.commands.dedup import dedup
+from corpus.commands.explain import explain
 from corpus.commands.extract import extract
+from corpus.commands.filter import filter as filter_documents
 from corpus.commands.report import report
+from corpus.commands.stats import stats
 from corpus.commands.tokenize import tokenize
 from corpus.commands.tokenizer import tokenizer
 from corpus.console import run
+
+VERBS = {
+    "extract": extract,
+    "filter": filter_documents,
+    "dedup": dedup,
+    "tokenizer": tokenizer,
+    "tokenize": tokenize,
+    "stats": stats,
+    "explain": explain,
+    "report": report,
+}
 
 app = typer.Typer(
     help="Web pages to clean, accountable documents and token shards.",
@@ -16,8 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for verb in (extract, dedup, tokenizer, tokenize, report):
-    app.command()(verb)
+for name, verb in VERBS.items():
+    app.command(name)(verb)
 
 
 def main() -> None:

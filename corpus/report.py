@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import yaml
 
 from corpus import report_page as html
 from corpus.errors import ZeroToOneError
 from corpus.files import read_json, write_atomically
 from corpus.output import input_paths
+from corpus.rules import from_json
 
 _SAMPLES = 3
 _CLUSTERS = 8
 _REASONS = 25
+_SHOWN = ("id", "url", "origin", "text")
 
 
 def write_report(directories: Sequence[Path], output: Path) -> None:
@@ -96,30 +99,37 @@ def _reasons(step: Path, manifest: dict[str, Any]) -> str:
     if list((step / "removed").glob("*.parquet")):
         removed = pl.scan_parquet(step / "removed" / "*.parquet")
         for name, _ in reasons[:_REASONS]:
-            found = removed.filter(pl.col("reason") == name).select("id", "url", "origin", "text").head(_SAMPLES).collect()
-            samples.append(html.details(f"{name}: samples", *(_sample(row) for row in found.iter_rows(named=True))))
+            found = removed.filter(pl.col("reason") == name).select(_SHOWN).head(_SAMPLES).collect()
+            samples.append(
+                html.details(f"{name}: samples", *(_sample(row) for row in found.iter_rows(named=True)))
+            )
     return html.heading(f"{manifest['command']} · {step.name}") + html.card(html.bars(rows), *samples)
 
 
 def _sample(row: dict[str, Any]) -> str:
-    return html.paragraph(f"{row['url'] or row['origin']} · id {row['id']}", soft=True) + html.quotation(row["text"] or "")
+    where = html.paragraph(f"{row['url'] or row['origin']} · id {row['id']}", soft=True)
+    return where + html.quotation(row["text"] or "")
 
 
 def _signals(step: Path) -> str:
     """A histogram per rule: the signal's values, and which side of the limit was kept."""
-    from corpus.ledger import stored_rules
-
     ledger = pl.scan_parquet(step / "ledger" / "*.parquet")
     columns = ledger.collect_schema()
     drawings = []
-    for rule in stored_rules(step):
-        if rule.signal in columns and columns[rule.signal].is_numeric():
-            values = ledger.select(pl.col(rule.signal).cast(pl.Float64).drop_nulls()).collect().to_series().to_list()
-            above = {">=": True, ">": True, "<=": False, "<": False}.get(rule.comparison)
-            drawings.append(html.histogram(f"{rule.name}: {rule.signal}", values, rule.threshold, above))
+    for rule_set in from_json(yaml.safe_load((step / "rules.yaml").read_text(encoding="utf-8"))):
+        for rule in rule_set.rules:
+            column = rule_set.column(rule.signal)
+            if column in columns and columns[column].is_numeric():
+                values = (
+                    ledger.select(pl.col(column).cast(pl.Float64).drop_nulls()).collect().to_series().to_list()
+                )
+                above = {">=": True, ">": True, "<=": False, "<": False}.get(rule.comparison)
+                drawings.append(
+                    html.histogram(f"{rule_set.label(rule)}: {rule.signal}", values, rule.threshold, above)
+                )
     if not drawings:
         return ""
-    note = "Heights grow with the square root of the number of documents; the limit's far side is drawn as dropped."
+    note = "Heights grow with the square root of the number of documents."
     return html.heading(step.name) + html.paragraph(note, soft=True) + html.card(html.small_multiples(drawings))
 
 
@@ -128,7 +138,8 @@ def _clusters(step: Path) -> str:
     if not list((step / "clusters").glob("*.parquet")):
         return html.heading(step.name) + html.paragraph("No duplicates were found.", soft=True)
     members = pl.scan_parquet(files)
-    sizes = members.group_by("cluster").len("members").collect().sort(["members", "cluster"], descending=[True, False])
+    sizes = members.group_by("cluster").len("members").collect()
+    sizes = sizes.sort(["members", "cluster"], descending=[True, False])
     spread = sizes.group_by("members").len("clusters").sort("members")
     rows = [
         (f"{row['members']} documents", (("s0", float(row["clusters"])),), f"{row['clusters']:,} clusters")
@@ -158,6 +169,6 @@ def _remaining(step: Path) -> str:
         .sort("domain", "documents", descending=[False, True])
         .collect()
     )
-    sample = pl.scan_parquet(step / "documents" / "*.parquet").select("id", "url", "origin", "text").head(_SAMPLES)
-    shown = "".join(_sample(row) for row in sample.collect().iter_rows(named=True))
+    sample = pl.scan_parquet(step / "documents" / "*.parquet").select(_SHOWN).head(_SAMPLES).collect()
+    shown = "".join(_sample(row) for row in sample.iter_rows(named=True))
     return html.card(html.table(table.to_dicts()), html.details("Samples of kept documents", shown))

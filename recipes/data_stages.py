@@ -23,6 +23,7 @@ from instruct.template import make_conversations
 from recipes.environment import collect_environment
 from recipes.job import Job
 
+LANGUAGES = ("en", "zh")
 RULES = Path(__file__).with_name("rules")
 
 
@@ -59,7 +60,7 @@ def extract_pages(job: Job, inputs: dict[str, list[str]]) -> dict[str, Path]:
             raise UsageError(f"--input {domain}: pages and documents under one name; give them names of their own")
         output = job.at("extract", domain)
         if pages:
-            # pydoc lays pages out in tables, of which trafilatura keeps half the text and no function's description.
+            # pydoc lays pages out in tables; trafilatura keeps half of their text and no function's description.
             extractor = "trafilatura" if job.inputs else "resiliparse"
             extract(paths, output, ExtractOptions(domain=domain, extractor=extractor), workers=job.workers)
         else:
@@ -82,7 +83,7 @@ def _read_documents(unit: Unit, parameters: Parameters, output: UnitOutput) -> N
 
 
 def filter_all(job: Job, documents: dict[str, Path]) -> list[Path]:
-    """Apply the rules and keep a ledger; code has rules of its own, since those for prose would drop nearly all."""
+    """Apply the rules and keep a ledger; code has its own, since those for prose would drop nearly all of it."""
     if job.inputs:
         groups = {"all": (job.rules or "auto", list(documents.values()))}
     else:
@@ -92,7 +93,8 @@ def filter_all(job: Job, documents: dict[str, Path]) -> list[Path]:
     outputs = []
     for name, (rules, paths) in groups.items():
         output = job.at("filter", name)
-        filter_documents(paths, output, rules=[rules], workers=job.workers)
+        languages = () if name == "code" else LANGUAGES
+        filter_documents(paths, output, rules=[rules], languages=languages, workers=job.workers)
         outputs.append(output)
     return outputs
 
@@ -118,7 +120,7 @@ def train_tokenizer(job: Job, documents: Path) -> Path:
 
 def tokenize(job: Job, documents: Path, tokenizer: Path) -> Path:
     """Token shards by domain, with held-out documents."""
-    tokenize_documents([documents], job.at("shards"), tokenizer, seed=job.seed, workers=job.workers)
+    tokenize_documents([documents], job.at("shards"), tokenizer, held_out=0.05, seed=job.seed, workers=job.workers)
     return job.at("shards")
 
 
@@ -135,7 +137,7 @@ def instruct(job: Job, documents: Path) -> tuple[list[Path], Path]:
     )
     seeds = job.at("instruct", "seeds.jsonl")
     if not seeds.exists():
-        write_conversations(seeds, seeds_as_conversations())
+        write_conversations(seeds, (row for lang in LANGUAGES for row in seeds_as_conversations(lang)))
     files = [templates / "conversations.jsonl", seeds]
     if job.base_url is None:
         log(
@@ -155,13 +157,19 @@ def _generate_and_evolve(job: Job, seeds: Path) -> list[Path]:
 
     endpoint = endpoint_from_environment(str(job.base_url), str(job.endpoint_model))
     files = []
-    for language in ("en", "zh"):
+    for language in LANGUAGES:
         output = job.at("instruct", f"generate_{language}")
         options = GenerateOptions(language, job.generate_count, seed=job.seed)
         generate("builtin", output, endpoint, options, cache_path=default_cache_path())
         files.append(output / "conversations.jsonl")
     evolved = job.at("instruct", "evolve")
-    evolve(files, evolved, endpoint, EvolveOptions(rounds=1, seed=job.seed), cache_path=default_cache_path())
+    evolve(
+        [str(file) for file in files],
+        evolved,
+        endpoint,
+        EvolveOptions(rounds=1, seed=job.seed),
+        cache_path=default_cache_path(),
+    )
     return [*files, evolved / "conversations.jsonl"]
 
 

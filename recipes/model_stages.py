@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from corpus.console import log
+from corpus.conversations import read_conversations
+from corpus.files import write_atomically
 from mixtures.doremi import DoReMiConfig, doremi
 from mixtures.plan import plan_run, save_plan
 from recipes.job import Job
+from train.evaluate import EvaluationConfig, evaluate, read_prompts
 from train.mixture import Mixture
 from train.pretrain import PretrainConfig, pretrain
 from train.sft import SftConfig, fine_tune
 
 ROW_LENGTH = 256
+HELD_OUT_TOKENS = 20_000  # of each domain: enough to tell models apart, seconds to score
 
 
 def optimise_mixture(job: Job, shards: Path) -> Path:
@@ -54,3 +59,31 @@ def tune(job: Job, base: Path, conversations: Sequence[Path]) -> Path:
     config = SftConfig(epochs=job.epochs, row_length=512, batch_tokens=4096, seed=job.seed, threads=job.threads)
     fine_tune(conversations, base, job.at("sft"), config)
     return job.at("sft", "model")
+
+
+def evaluate_models(job: Job, base: Path, tuned: Path, shards: Path, held_out: Path) -> dict[str, Any]:
+    """Base against tuned: bits per byte by domain, loss of held-out replies, answers to fixed and new prompts."""
+    prompts = job.at("evaluation_prompts.jsonl")
+    if not prompts.exists():
+        rows = [*read_prompts(None), *_held_out_prompts(held_out)]
+        with write_atomically(prompts) as temporary:
+            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            temporary.write_text(text, encoding="utf-8")
+    config = EvaluationConfig(
+        shards=shards,
+        conversations=(str(held_out),),
+        prompts=prompts,
+        maximum_tokens=HELD_OUT_TOKENS,
+        maximum_new_tokens=96,
+    )
+    return evaluate([str(base), str(tuned)], config, job.at("evaluation"))
+
+
+def _held_out_prompts(held_out: Path) -> list[dict[str, str]]:
+    """The first held-out conversation of each template task and language."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for row in read_conversations([held_out]):
+        prompt, reply = row["messages"][0]["content"], row["messages"][1]["content"]
+        key = (row["source"], row["lang"])
+        found.setdefault(key, {"id": row["id"], "lang": row["lang"], "prompt": prompt, "reference": reply})
+    return [found[key] for key in sorted(found)]
