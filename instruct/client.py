@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -29,6 +30,8 @@ REQUEST_FAILED = "request_failed"
 REQUEST_REJECTED = "request_rejected"
 BUDGET_SPENT = "budget_spent"
 UNPAID = (REQUEST_FAILED, REQUEST_REJECTED, BUDGET_SPENT)  # a rerun asks these again
+# Some servers leave a reasoning model's thoughts in front of its reply.
+_THOUGHTS = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -274,15 +277,16 @@ def _valid(text: Any) -> str:
 
 
 def _reply(key: str, stored: StoredReply) -> Reply:
+    text = _THOUGHTS.sub("", stored.text, count=1)
     reason, detail = "", ""
     if stored.refusal or stored.finish_reason == "content_filter":
         reason, detail = "refused", stored.refusal
     elif stored.finish_reason == "length":
         reason = "cut_by_length"
-    elif not stored.text.strip():
+    elif not text.strip():
         reason = "empty_reply"
     tokens = (stored.prompt_tokens or 0, stored.completion_tokens or 0)
-    return Reply(key, stored.text, stored.finish_reason, reason, detail, *tokens)
+    return Reply(key, text, stored.finish_reason, reason, detail, *tokens)
 
 
 def _tokens(stored: StoredReply, reserve: int) -> int:
@@ -295,11 +299,10 @@ async def map_in_order(
     function: Callable[[Item], Awaitable[Result]],
     items: Iterable[Item],
     concurrency: int,
-    done: Callable[[Result], None],
 ) -> list[Result]:
     """Apply an asynchronous function to all items, `concurrency` at a time; results in the items' order.
 
-    `done` is called with each result as it comes. The first exception stops the rest and is raised.
+    The first exception stops the rest and is raised.
     """
     waiting = enumerate(items)
     results: dict[int, Result] = {}
@@ -307,7 +310,6 @@ async def map_in_order(
     async def work() -> None:
         for place, item in waiting:
             results[place] = await function(item)
-            done(results[place])
 
     tasks = [asyncio.create_task(work()) for _ in range(concurrency)]
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -183,21 +183,22 @@ async def _evolve_all(
     pool: Sequence[Instruction], endpoint: Endpoint, cache: RequestCache, options: EvolveOptions, bar: Progress
 ) -> tuple[list[list[Attempt]], Tally]:
     async with ChatClient(endpoint, cache) as client:
-        evolver = Evolver(client, options)
 
-        def done(attempts: list[Attempt]) -> None:
+        def done(attempt: Attempt) -> None:
             bar.text = client.tally.text()
-            bar.advance(len(attempts))
+            bar.advance()
 
-        return await map_in_order(evolver.rounds, pool, endpoint.concurrency, done), client.tally
+        evolver = Evolver(client, options, done)
+        return await map_in_order(evolver.rounds, pool, endpoint.concurrency), client.tally
 
 
 class Evolver:
-    """Takes an instruction through its rounds."""
+    """Takes an instruction through its rounds; `done` hears of each attempt."""
 
-    def __init__(self, client: ChatClient, options: EvolveOptions) -> None:
+    def __init__(self, client: ChatClient, options: EvolveOptions, done: Callable[[Attempt], None]) -> None:
         self._client = client
         self._options = options
+        self._done = done
 
     async def rounds(self, instruction: Instruction) -> list[Attempt]:
         """The attempts of all rounds; each starts from the last one that passed."""
@@ -205,6 +206,7 @@ class Evolver:
         for number in range(1, self._options.rounds + 1):
             attempt = await self._evolve(instruction, number)
             attempts.append(attempt)
+            self._done(attempt)
             if not attempt.reason:
                 instruction = attempt.child()
         return attempts

@@ -100,15 +100,16 @@ async def _generate(
     seeds: Sequence[SeedTask], endpoint: Endpoint, cache: RequestCache, options: GenerateOptions, bar: Progress
 ) -> tuple[RunResult, Tally]:
     async with ChatClient(endpoint, cache) as client:
+
+        async def ask(draw: _Draw) -> Reply:
+            reply = await client.ask(draw.request)
+            bar.note(client.tally.text())
+            return reply
+
         bootstrap = Bootstrap(seeds, options, endpoint.model)
         while not bootstrap.stopped:
             draws = bootstrap.draw()
-            replies = await map_in_order(
-                client.ask,
-                [draw.request for draw in draws],
-                endpoint.concurrency,
-                lambda reply: bar.note(client.tally.text()),
-            )
+            replies = await map_in_order(ask, draws, endpoint.concurrency)
             bar.advance(bootstrap.take(draws, replies))
         return bootstrap.result(), client.tally
 

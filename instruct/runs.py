@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import corpus
+from corpus.console import log, print_summary
 from corpus.conversations import Conversation, write_conversations
 from corpus.errors import ZeroToOneError
 from corpus.files import read_json, write_atomically, write_json
@@ -116,20 +117,23 @@ def refuse_if_strict(set_aside: Sequence[SetAside], strict: bool) -> None:
         raise ZeroToOneError(f"{first.place}: {first.reason} (--strict)")
 
 
-def summary(manifest: Manifest, output: Path, tally: Tally | None) -> dict[str, Any]:
-    """What a command prints at its end; `tally` is None where an earlier run had done everything."""
-    sent = asdict(tally) if tally else asdict(Tally())
-    return {
+def print_run(title: str, manifest: Manifest, output: Path, tally: Tally | None, *, as_json: bool) -> None:
+    """Print what a command did; `tally` is None where an earlier run had done everything."""
+    usage, sent = manifest["usage"], tally or Tally()
+    rows = {
         **manifest["counts"],
         "reasons": manifest["reasons"],
-        **{name: value for name, value in manifest.items() if name in ("stopped", "rounds")},
-        "tokens": manifest["usage"]["prompt_tokens"] + manifest["usage"]["completion_tokens"],
-        "requests_sent": sent["requests_sent"],
-        "retries": sent["retries"],
-        "from_cache": sent["from_cache"],
-        "requests_failed": manifest["usage"]["failed"],
+        **{name: manifest[name] for name in ("rounds", "stopped") if name in manifest},
+        "tokens": usage["prompt_tokens"] + usage["completion_tokens"],
+        "requests_sent": sent.requests_sent,
+        "retries": sent.retries,
+        "from_cache": sent.from_cache,
+        "requests_failed": usage["failed"],
         "output": str(output),
     }
+    print_summary(title, rows, as_json=as_json)
+    if usage["failed"]:
+        log(f"{usage['failed']:,} requests failed; the same command asks them again, and nothing else")
 
 
 def _total_size(inputs: Sequence[str | Path]) -> int:

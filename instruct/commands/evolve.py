@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 
-from corpus.console import print_summary
 from instruct.commands import options as shared
 from instruct.evolve import EvolveOptions
 from instruct.evolve import evolve as run_evolve
-from instruct.runs import summary
+from instruct.runs import print_run
 
 
 def evolve(
@@ -46,4 +45,4 @@ def evolve(
         overwrite=overwrite,
         strict=strict,
     )
-    print_summary("evolve", summary(manifest, output, tally), as_json=as_json)
+    print_run("evolve", manifest, output, tally, as_json=as_json)

@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 
-from corpus.console import print_summary
 from instruct.commands import options as shared
 from instruct.generate import GenerateOptions
 from instruct.generate import generate as run_generate
-from instruct.runs import summary
+from instruct.runs import print_run
 from instruct.seed_tasks import BUILTIN
 
 
@@ -45,4 +44,4 @@ def generate(
         overwrite=overwrite,
         strict=strict,
     )
-    print_summary("generate", summary(manifest, output, tally), as_json=as_json)
+    print_run("generate", manifest, output, tally, as_json=as_json)

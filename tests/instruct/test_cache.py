@@ -105,3 +105,13 @@ def test_keys_do_not_depend_on_the_order_of_fields(request: dict) -> None:
     backwards = dict(reversed(list(request.items())))
     assert request_key(request) == request_key(backwards)
     assert request_key({**request, "sample": 1}) != request_key({**request, "sample": 2})
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    with RequestCache(tmp_path / "c.sqlite") as cache:
+        cache._database.execute("PRAGMA max_page_count = 8")  # SQLite's way to have a small disk
+        with pytest.raises(ZeroToOneError, match=r"c\.sqlite: disk full"):
+            cache.put("large", 1, {}, StoredReply("x" * 100_000, "stop"))
+        cache.put("small", 1, {}, StoredReply("x", "stop"))
+        assert cache.get("small", 1) is not None
+        assert cache.get("large", 1) is None

@@ -92,3 +92,42 @@ def test_errors_are_one_line_with_a_status(
     assert "OPENAI_API_KEY" in one_line(capfd)
     assert call("convert", seeds, "-o", "x", "--to", "nothing", monkeypatch=monkeypatch) == 2
     assert call("generate", monkeypatch=monkeypatch) == 2
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_builtin_seeds(
+    lang: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with chat_server(reply=lambda _: "nothing of use") as server:
+        more = ["--lang", lang, "--base-url", server.url, "--model", "m", "--json"]
+        arguments = ["generate", "--count", "1", "-o", str(tmp_path / "tasks"), *more]
+        assert call(*arguments, monkeypatch=monkeypatch) == 0
+        summary = json.loads(capsys.readouterr().out)
+        assert summary["seeds_in"] >= {"en": 175, "zh": 60}[lang]
+        assert summary["stopped"] == "no_new_tasks"
+        assert (
+            call(
+                "evolve",
+                "builtin",
+                "--rounds",
+                "1",
+                "-o",
+                str(tmp_path / "evolved"),
+                *more,
+                monkeypatch=monkeypatch,
+            )
+            == 0
+        )
+        assert json.loads(capsys.readouterr().out)["rows_in"] == summary["seeds_in"]
+
+
+def test_failed_requests_are_told(
+    seeds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fault(_: str, __: int) -> dict[str, int] | None:
+        return {"status": 400} if server.requests() == 2 else None
+
+    with chat_server(fault=fault) as server:
+        arguments = ["generate", "--seeds", seeds, "--count", "20", "--model", "m", "-o", str(tmp_path / "out")]
+        assert call(*arguments, "--base-url", server.url, monkeypatch=monkeypatch) == 0
+    assert "1 requests failed; the same command asks them again" in capfd.readouterr().err

@@ -24,7 +24,7 @@ def ask_all(url: str, requests: list[Request], cache: Path, **options: Any) -> t
     async def run() -> tuple[list[Reply], Tally]:
         with RequestCache(cache) as opened:
             async with ChatClient(endpoint, opened) as client:
-                replies = await map_in_order(client.ask, requests, endpoint.concurrency, lambda _: None)
+                replies = await map_in_order(client.ask, requests, endpoint.concurrency)
                 return replies, client.tally
 
     return asyncio.run(run())
@@ -181,6 +181,14 @@ def test_replies_that_are_no_results(tmp_path: Path, fault: dict[str, Any], reas
     assert first[0].reason == reason
     assert first[0].prompt_tokens > 0
     assert tally.requests_sent == 0  # it was answered, so it is not paid again
+
+
+def test_thoughts_are_no_part_of_a_reply(tmp_path: Path) -> None:
+    texts = iter(["<think>\nLet me see.\n</think>\n\nSeven, not <think>.", "<think>Only that.</think>\n"])
+    with chat_server(fault=lambda *_: {"content": next(texts)}) as server:
+        replies, _ = ask_all(server.url, questions(2), tmp_path / "c", concurrency=1)
+    assert replies[0].text == "Seven, not <think>."
+    assert replies[1].reason == "empty_reply"
 
 
 def test_what_is_sent_decides_what_is_found(tmp_path: Path) -> None:
