@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from corpus.console import progress
 from corpus.conversations import Conversation, read_conversations
 from corpus.errors import ZeroToOneError
 from corpus.files import stable_fraction, write_atomically
@@ -70,16 +71,18 @@ def encode_conversations(
 
     Raises ZeroToOneError when none is left, or when the loss would count nothing in more than half of them.
     """
-    kept = []
-    for conversation in read_conversations(files, set_aside):
-        try:
-            encoded, cut = encode_within(encoder, conversation["messages"], limit)
-        except EncodingError as error:
-            record = json.dumps(conversation, ensure_ascii=True)
-            set_aside(f"{conversation['source']}: conversation {conversation['id']}", str(error), record)
-            continue
-        ids = np.array(encoded.ids, np.int32)
-        kept.append(EncodedConversation(conversation, ids, np.array(encoded.targets, bool), cut))
+    with progress("encoding conversations", None, "conversations") as bar:
+        kept = []
+        for conversation in read_conversations(files, set_aside):
+            bar.advance()
+            try:
+                encoded, cut = encode_within(encoder, conversation["messages"], limit)
+            except EncodingError as error:
+                record = json.dumps(conversation, ensure_ascii=True)
+                set_aside(f"{conversation['source']}: conversation {conversation['id']}", str(error), record)
+                continue
+            ids = np.array(encoded.ids, np.int32)
+            kept.append(EncodedConversation(conversation, ids, np.array(encoded.targets, bool), cut))
     reasons = set_aside.reasons()
     names = ", ".join(files)
     without = reasons.get("no_targets", 0)

@@ -30,6 +30,8 @@ from train.scoring import context_length, sequence_nll
 
 Result = dict[str, Any]
 
+_ANSWERS_PENALTY = 1.1  # as in `train chat`; whether replies stop is measured without
+
 
 @dataclass(frozen=True)
 class EvaluationConfig:
@@ -112,7 +114,7 @@ def evaluate_model(
         result |= bits_per_byte(name, model, tokenizer, folder, shards, config.maximum_tokens)
     if files:
         result["replies"] = _replies(name, model, tokenizer, files, config)
-    sampling = Sampling(maximum_new_tokens=config.maximum_new_tokens)
+    sampling = Sampling(maximum_new_tokens=config.maximum_new_tokens, repetition_penalty=_ANSWERS_PENALTY)
     with progress(f"{name}: answers", len(prompts), "prompts") as bar:
         result["answers"] = []
         for prompt in prompts:

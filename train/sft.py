@@ -43,8 +43,8 @@ class SftConfig:
     """How to tune. `row_length` None is the model's context, at most 2,048."""
 
     epochs: int = 3
-    learning_rate: float = 3e-4
-    batch_tokens: int = 8192
+    learning_rate: float = 1e-3
+    batch_tokens: int = 4096
     row_length: int | None = None
     held_out: float = 0.05
     seed: int = 0

@@ -13,8 +13,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from corpus.errors import UsageError, ZeroToOneError
 from tests.train.micro import micro_bloom, micro_llama, save_base, turns, write_lines
 from train import loop
-from train.chat_data import EncodedConversation, is_held_out
-from train.chat_encoding import chat_encoder
+from train.chat_data import EncodedConversation, SetAside, encode_conversations, is_held_out
+from train.chat_encoding import Encoded, chat_encoder
 from train.chat_objective import ChatObjective
 from train.models import check_isolation
 from train.packing import pack_rows, plan_steps
@@ -253,6 +253,25 @@ def test_nothing_to_train_on_is_one_clear_line(base, tmp_path, lines, message):
     file = write_lines(tmp_path / "c.jsonl", lines)
     with pytest.raises(ZeroToOneError, match=rf"c.jsonl: no conversation to train on \({message}\)"):
         fine_tune([file], base, tmp_path / "out", CONFIG)
+
+
+def test_a_mask_that_counts_nothing_is_an_error(tmp_path):
+    class Unmarked:
+        stop_ids = ()
+
+        def encode(self, messages):
+            empty = messages[0]["content"].startswith("no")
+            return Encoded([1, 2, 3], [False, False, not empty])
+
+    rows = [{"id": text, "messages": turns(text, "reply")} for text in ("no a", "no b", "yes", "yes 2")]
+    file = str(write_lines(tmp_path / "c.jsonl", rows))
+    set_aside = SetAside()
+    kept = encode_conversations([file], Unmarked(), 10, set_aside)
+    assert [item.conversation["id"] for item in kept] == ["yes", "yes 2"]
+    assert set_aside.reasons() == {"no_targets": 2}
+    write_lines(tmp_path / "c.jsonl", rows[:3])
+    with pytest.raises(ZeroToOneError, match="the loss would count no token in 67% of the conversations"):
+        encode_conversations([file], Unmarked(), 10, SetAside())
 
 
 def test_wrong_arguments(base, tmp_path):

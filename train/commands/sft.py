@@ -19,8 +19,8 @@ def sft(
     epochs: Annotated[int, typer.Option(help="How often each conversation is seen.")] = 3,
     learning_rate: Annotated[
         float, typer.Option(help="The highest learning rate; models of billions of parameters want about 2e-5.")
-    ] = 3e-4,
-    batch_tokens: Annotated[int, typer.Option(help="Tokens in a step.")] = 8192,
+    ] = 1e-3,
+    batch_tokens: Annotated[int, typer.Option(help="Tokens in a step.")] = 4096,
     row_length: Annotated[
         int | None, typer.Option(help="Tokens in a row; the model's context by default, at most 2,048.")
     ] = None,
