@@ -27,6 +27,7 @@ from rich.table import Table
 from corpus.errors import UsageError, ZeroToOneError
 
 _INTERRUPTED = 130  # the shells' convention: 128 + SIGINT
+_GO_ON = "interrupted; run the same command again to go on from here"
 _LINE_SECONDS = 10.0
 
 _stderr = Console(stderr=True, highlight=False)
@@ -41,7 +42,11 @@ def run(app: typer.Typer) -> None:
     except ZeroToOneError as error:
         _fail(str(error), 1)
     except KeyboardInterrupt:
-        _fail("interrupted; run the same command again to go on from here", _INTERRUPTED)
+        _fail(_GO_ON, _INTERRUPTED)
+    except SystemExit as end:  # typer makes this of Ctrl-C, without a word
+        if end.code == _INTERRUPTED:
+            _fail(_GO_ON, _INTERRUPTED)
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
