@@ -290,3 +290,21 @@ def test_after_kill_9_no_completed_request_is_sent_again(tmp_path: Path) -> None
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole/out" / name).read_bytes()
     everything = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"sk-secret-of-the-subprocess" not in everything + errors.encode() + output.encode()
+
+
+def test_ctrl_c_is_one_line_and_a_rerun_goes_on(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", 20)
+    with chat_server(delay=0.01, reply=agreeable) as server:
+        process = command(source, tmp_path, server.url)
+        wait_for(server, 10, process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert errors.splitlines()[-1] == "interrupted; run the same command again to go on from here"
+        assert "Traceback" not in errors
+        cached = start(server, tmp_path)
+        assert len(cached) >= 8
+        process = command(source, tmp_path, server.url)
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert not cached & set(server.attempts)
