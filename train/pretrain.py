@@ -32,8 +32,8 @@ class PretrainConfig:
     model: str
     tokens: int
     row_length: int = 256
-    batch_rows: int = 16
-    learning_rate: float = 2e-3
+    batch_rows: int = 8
+    learning_rate: float = 3e-3
     schedule: Schedule = "cosine"
     seed: int = 0
     precision: str = "auto"

@@ -78,8 +78,8 @@ def relative_path(path: Path, directory: Path) -> str:
 
 
 def set_threads(threads: int | None, recorded: dict[str, Any]) -> int:
-    """Fix torch's number of CPU threads: as given, as recorded, or one for each processor that is ours."""
-    chosen = threads or int(recorded.get("threads", 0)) or len(os.sched_getaffinity(0))
+    """Fix torch's number of CPU threads: as given, as recorded, or what torch takes by itself."""
+    chosen = threads or int(recorded.get("threads", 0)) or torch.get_num_threads()
     torch.set_num_threads(chosen)
     return chosen
 

@@ -27,8 +27,10 @@ def pretrain(
         Path | None, typer.Option(help="Mixture YAML; without it domains count by their tokens.")
     ] = None,
     row_length: Annotated[int, typer.Option(help="Tokens in a row.")] = 256,
-    batch_rows: Annotated[int, typer.Option(help="Rows in a step.")] = 16,
-    learning_rate: Annotated[float, typer.Option(help="The highest learning rate, after warm-up.")] = 2e-3,
+    batch_rows: Annotated[int, typer.Option(help="Rows in a step.")] = 8,
+    learning_rate: Annotated[
+        float, typer.Option(help="The highest learning rate; larger models want less.")
+    ] = 3e-3,
     schedule: Annotated[
         str, typer.Option(help="cosine, linear or wsd (decay in the last fifth only).")
     ] = "cosine",
@@ -37,7 +39,7 @@ def pretrain(
         str, typer.Option(help="fp32, bf16 (weights stay fp32), or auto: bf16 where it is native.")
     ] = "auto",
     checkpoint_every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 100,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; all processors by default.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; what torch takes by default.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
