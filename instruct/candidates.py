@@ -30,9 +30,9 @@ _SHORTEST_REST = {"en": 150, "zh": 60}
 _COMMON_WORDS = frozenset(
     re.findall(
         r"\w+",
-        """that this with from have will when which there their then than they been were into also only such some more
-    most other these those each would could should about after before where what while because does must same
-    very being both between them just like over many much even however here your""",
+        """that this with from have will when which there their then than they been were into also only such some
+        more most other these those each would could should about after before where what while because does must
+        same very being both between them just like over many much even however here your""",
     )
 )
 _LEANS_ON_WHAT_WENT_BEFORE = re.compile(

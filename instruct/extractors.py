@@ -34,7 +34,7 @@ _MODULE = re.compile(
 )
 _BOILERPLATE = re.compile(
     r"see help\(|helper for pickle|for accurate signature|return (?:repr|str|hash|len|iter|getattr|next|key in)\b"
-    r"|return self\W{0,3}[=+<>*/%|&^-]|return (?:value|-?self)\W|implement (?:set|del|get)attr"
+    r"|return [-~+]?(?:self|value)(?:\W{0,3}[=+<>*/%|&^@\[-]|\.|$)|implement (?:set|del|get)attr"
     r"|implement \w+\(self|default (?:object formatter|dir\(\))|size of object in memory"
     r"|list of weak references|create and return a new|abstract classes can override"
     r"|called when a class is subclassed|dictionary for instance|set self\.__traceback"
@@ -69,7 +69,7 @@ def module_name(title: str | None, text: str) -> str | None:
 
 def parse_source(text: str) -> ast.Module | None:
     """The syntax tree of a text that is Python source with definitions in it; None for any other text."""
-    if not re.search(r"^\s*(?:async def|def|class) ", text, re.MULTILINE):
+    if not re.search(r"^[ \t]*(?:async def|def|class) ", text, re.MULTILINE):
         return None
     try:
         with warnings.catch_warnings():
@@ -133,13 +133,14 @@ def reason_to_drop(entry: Entry) -> str | None:
 
 def is_description(description: str) -> bool:
     """Whether a text reads as a description: a capital, three words or more, mostly letters, no code."""
+    if re.search(r">>>|\||::|\.\.\.|->|<|https?:|__|\s\w+:\s|[\ufffd\x00-\x08]", description):
+        return False
     if is_prose(description, "en") or is_prose(description, "zh"):
         return True
     words = re.findall(r"[A-Za-z]{2,}", description)
     letters = sum(character.isalpha() or character == " " for character in description)
     shaped = re.match(r"[A-Z].*[\w.!)`'\"]\Z", description, re.DOTALL) is not None
-    noise = re.search(r">>>|\||::|\.\.\.|->|<|https?:|__|\s\w+:\s|[\ufffd\x00-\x08]", description)
-    return shaped and noise is None and len(words) >= 3 and letters / len(description) >= 0.8
+    return shaped and len(words) >= 3 and letters / len(description) >= 0.8
 
 
 def _documented(node: ast.AST, prefix: str) -> Iterator[Entry]:
@@ -183,7 +184,7 @@ def _paragraph_below(lines: list[str], start: int) -> str:
     for line in lines[start : start + 40]:
         if not line.strip() or (_HEADING.fullmatch(line) if "(" in line and len(line) < 600 else False):
             break
-        below.append(line.strip())
+        below.append(re.sub(r"\A\s*(?:[-*:] )?", "", line).rstrip())
     return "\n".join(below)
 
 
@@ -205,7 +206,7 @@ def _inline_entries(text: str, module: str | None) -> Iterator[Entry]:
 
 def _is_signature(match: re.Match[str]) -> bool:
     arguments = match["arguments"]
-    plain_names = r"[/*]{1,2}|\.\.\.|\*{0,2}[A-Za-z_]\w*(?:\s*[:=].*)?|\[[^'\"\d]*|[^'\"]*\]"
+    plain_names = r"[/*]{1,2}|\.\.\.|\*{0,2}[A-Za-z_]\w*(?:\s*[:=].*)?|\[[^'\"\d]*|[^'\"\d]*\]"
     return all(re.fullmatch(plain_names, part.strip(), re.DOTALL) for part in _split_arguments(arguments))
 
 

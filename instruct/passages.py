@@ -6,13 +6,13 @@ import json
 import re
 from collections.abc import Sequence
 
-_TAGS = "a|abbr|b|br|code|dd|div|dl|dt|em|font|h[1-6]|hr|i|img|kbd|li|ol|p|pre|small|span|strong|sub|sup|t[dhr]|table|u|ul"
+_TAGS = "a|abbr|br?|code|dd|div|dl|dt|em|h[1-6]|hr|i|img|kbd|li|ol|p|pre|span|strong|su[bp]|table|t[dhr]|ul?"
 _MARKUP = (
-    (re.compile(r"<!--.*?-->", re.DOTALL), " "),
+    (re.compile(r"<!--(?:(?!<!--).)*?-->", re.DOTALL), " "),
     (re.compile(r"^(```|~~~).*?^\1[^\n]*$", re.DOTALL | re.MULTILINE), ""),
-    (re.compile(r"!\[[^\]\n]*\]\([^)\n]*\)"), ""),
-    (re.compile(r"\[([^\]\n]+)\]\([^)\n]*\)"), r"\1"),
-    (re.compile(r":(?:\w+:)+`~?([^`<\n]+?)(?: <[^>\n]*>)?`"), r"`\1`"),
+    (re.compile(r"!\[[^\]\n]{0,500}\]\([^)\n]{0,500}\)"), ""),
+    (re.compile(r"\[([^\]\n]{1,500})\]\([^)\n]{0,500}\)"), r"\1"),
+    (re.compile(r":(?:\w+:)+`~?([^`<\n]{1,200}?)(?: <[^>\n]{0,200}>)?`"), r"`\1`"),
     (re.compile(r"\*\*([^*\n]+)\*\*"), r"\1"),
     (re.compile(rf"</?(?:{_TAGS})\b[^<>\n]*>", re.IGNORECASE), ""),
 )
@@ -84,7 +84,7 @@ def sentences(paragraph: str, language: str) -> list[str]:
     parts: list[str] = []
     start = 0
     for match in _ENGLISH_END.finditer(paragraph):
-        if _ABBREVIATION.search(paragraph, start, match.start()):
+        if _ABBREVIATION.search(paragraph, max(start, match.start() - 12), match.start()):
             continue
         parts.append(paragraph[start : match.end()].strip())
         start = match.end()
