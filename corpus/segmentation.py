@@ -1,8 +1,10 @@
-"""Chinese words: jieba's algorithm over its dictionary and model, as array code.
+"""Where words begin and end, as array code; Chinese ones by jieba's algorithm, dictionary and model.
 
 The dictionary splits where the product of word frequencies is greatest; runs of single characters that it leaves
 go through jieba's hidden Markov model over the states begin, middle, end, single (https://github.com/fxsjy/jieba).
 The output equals `jieba.cut(text)` on runs of U+4E00 to U+9FD5; tests compare the two.
+
+All compiled functions that call each other are in this file: numba's cache does not see changes in another.
 """
 
 from __future__ import annotations
@@ -16,14 +18,18 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from corpus.characters import ALPHABETIC, DIGIT, HAN, SPACE, WORD
 from corpus.errors import ZeroToOneError
 
 Codes = npt.NDArray[np.uint32]
 Positions = npt.NDArray[np.int64]
+Table = npt.NDArray[np.uint16]
 
 FIRST_HAN = 0x4E00
 HAN_COUNT = 0x9FD5 - FIRST_HAN + 1
 LONGEST_RUN = 4096  # longer runs of ideographs without punctuation are cut here, which bounds the scratch space
+_RUNS = (0x2E, 0x2D, 0x7E, 0x2026)  # full stop, hyphen, tilde, ellipsis
+_APOSTROPHE, _RIGHT_QUOTE, _FULL_STOP, _COMMA = 0x27, 0x2019, 0x2E, 0x2C
 _NEVER = -3.14e100  # jieba's log probability of what its model has not seen
 _STATES = "BMES"
 _PREFIX = np.inf  # marks a prefix that is no word
@@ -209,7 +215,7 @@ def _viterbi(
 
 
 @numba.njit(cache=True)
-def segment(codes: Codes, first: int, last: int, dictionary: Dictionary, ends: Positions) -> int:
+def _segment(codes: Codes, first: int, last: int, dictionary: Dictionary, ends: Positions) -> int:
     """Split the ideographs codes[first:last] into words; return their number, their ends are in `ends`.
 
     `codes` are code points, all within U+4E00 to U+9FD5; `ends` needs room for last - first numbers.
@@ -241,3 +247,75 @@ def segment(codes: Codes, first: int, last: int, dictionary: Dictionary, ends: P
             stop = end[stop]
         at = stop
     return found
+
+
+@numba.njit(cache=True)
+def _joins(codes: Codes, at: int, last: int, table: Table) -> bool:
+    """Whether the punctuation at `at` stands inside a word: between letters or between digits."""
+    code = codes[at]
+    if at + 1 >= last:
+        return False
+    if code != _APOSTROPHE and code != _RIGHT_QUOTE and code != _FULL_STOP and code != _COMMA:
+        return False
+    before, after = table[codes[at - 1]], table[codes[at + 1]]
+    if not after & WORD:
+        return False
+    between_digits = before & DIGIT and after & DIGIT
+    return between_digits or (code != _COMMA and before & ALPHABETIC and after & ALPHABETIC)
+
+
+@numba.njit(cache=True)
+def _split(
+    codes: Codes, first: int, last: int, table: Table, dictionary: Dictionary, starts: Positions, ends: Positions
+) -> int:
+    """Write the bounds of the words of codes[first:last] and return their number."""
+    count, at = 0, first
+    while at < last:
+        kind = table[codes[at]]
+        stop = at + 1
+        if kind & SPACE:
+            at = stop
+            continue
+        if kind & HAN:
+            while stop < last and stop - at < LONGEST_RUN and table[codes[stop]] & HAN:
+                stop += 1
+            found = _segment(codes, at, stop, dictionary, ends[count:])
+            starts[count] = at
+            for k in range(1, found):
+                starts[count + k] = ends[count + k - 1]
+            count += found
+            at = stop
+            continue
+        if kind & WORD:
+            while stop < last and (table[codes[stop]] & WORD or _joins(codes, stop, last, table)):
+                stop += 1
+        elif codes[at] in _RUNS:
+            while stop < last and codes[stop] == codes[at]:
+                stop += 1
+        starts[count], ends[count] = at, stop
+        count += 1
+        at = stop
+    return count
+
+
+@numba.njit(cache=True)
+def split_texts(
+    codes: Codes,
+    offsets: Positions,
+    table: Table,
+    dictionary: Dictionary,
+    starts: Positions,
+    ends: Positions,
+    firsts: Positions,
+) -> None:
+    """Write the bounds of all words of the texts codes[offsets[k]:offsets[k + 1]].
+
+    `starts` and `ends` need room for as many words as there are characters; the words of text k are those from
+    firsts[k] to firsts[k + 1], `firsts` [texts + 1].
+    """
+    count = 0
+    for text in range(offsets.size - 1):
+        firsts[text] = count
+        first, last = offsets[text], offsets[text + 1]
+        count += _split(codes, first, last, table, dictionary, starts[count:], ends[count:])
+    firsts[offsets.size - 1] = count

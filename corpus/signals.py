@@ -17,8 +17,8 @@ import numpy.typing as npt
 import polars as pl
 
 from corpus.characters import character_table
-from corpus.signals_kernels import all_signals
-from corpus.words import chunks, code_points, dictionary_for, hash_span, text_offsets
+from corpus.signals_kernels import all_signals, hash_span
+from corpus.words import chunks, code_points, find_words
 
 STOP_WORDS_EN = ("the", "be", "to", "of", "and", "that", "have", "with")  # Rae et al. 2021, appendix A.1.1
 STOP_WORDS_ZH = tuple("的年在月是和日了於·為有被人中为他與後也而由")  # FineWeb-2, Mandarin Chinese
@@ -106,9 +106,8 @@ def compute_signals(texts: Sequence[str]) -> pl.DataFrame:
     parts = [np.zeros((0, len(COUNTED)))]
     hashes, bits = _stop_words()
     for part in chunks(texts):
-        codes = code_points(part)
         out = np.zeros((len(part), len(COUNTED)))
-        all_signals(codes, text_offsets(part), character_table(), dictionary_for(codes), hashes, bits, out)
+        all_signals(*find_words(part), character_table(), hashes, bits, out)
         parts.append(out)
     counted = np.concatenate(parts)
     columns = [pl.Series(signal.name, counted[:, k]) for k, signal in enumerate(COUNTED)]

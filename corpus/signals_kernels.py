@@ -12,17 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.characters import ALPHABETIC, CONTENT, HAN, LINE_BREAK, LOWER, QUOTE, SPACE, TERMINAL
-from corpus.segmentation import Codes, Dictionary, Positions
-from corpus.words import Table, has_content, hash_span, mix, split_span
+from corpus.segmentation import Codes, Positions, Table
 
 Hashes = npt.NDArray[np.uint64]
 Row = npt.NDArray[np.float64]
 # A hash table without removal: keys, the stamp of the use that filled each slot, counts, first positions.
-Slots = tuple[Hashes, npt.NDArray[np.uint32], npt.NDArray[np.int32], npt.NDArray[np.int32]]
+Slots = tuple[Hashes, npt.NDArray[np.uint32], Positions, Positions]
 
 SHORT_LINE = 30
 _NEWLINE, _FULL_STOP, _HASH, _ELLIPSIS, _HYPHEN, _BULLET, _CURLY = 10, 0x2E, 0x23, 0x2026, 0x2D, 0x2022, 0x7B
 _FIRST_FULL_WIDTH = 0x3000
+_SEED = np.uint64(0xCBF29CE484222325)
+_PRIME = np.uint64(0x100000001B3)
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _ONE = np.uint64(1)
 
@@ -31,13 +32,15 @@ _ONE = np.uint64(1)
 def all_signals(
     codes: Codes,
     offsets: Positions,
+    starts: Positions,
+    ends: Positions,
+    firsts: Positions,
     table: Table,
-    dictionary: Dictionary,
     stop_hashes: Hashes,
     stop_bits: Hashes,
     out: npt.NDArray[np.float64],
 ) -> None:
-    """Fill `out` [texts, signals] for the texts codes[offsets[k]:offsets[k + 1]].
+    """Fill `out` [texts, signals] from texts and words as `corpus.words.Words` has them.
 
     `stop_hashes` [words] and `stop_bits` [words]: the hash of every stop word and its bit: those below bit 32
     are English, the others Chinese.
@@ -45,25 +48,25 @@ def all_signals(
     longest = 1
     for text in range(offsets.size - 1):
         longest = max(longest, offsets[text + 1] - offsets[text])
-    starts, ends = np.empty(longest, dtype=np.int64), np.empty(longest, dtype=np.int64)
     hashes, lengths = np.empty(longest + 1, dtype=np.uint64), np.empty(longest + 1, dtype=np.int64)
     slots = 16
     while slots < 2 * longest + 2:
         slots *= 2
     keys, stamps = np.empty(slots, dtype=np.uint64), np.zeros(slots, dtype=np.uint32)
-    counts, firsts = np.empty(slots, dtype=np.int32), np.empty(slots, dtype=np.int32)
-    used = (keys, stamps, counts, firsts)
+    counts, places = np.empty(slots, dtype=np.int64), np.empty(slots, dtype=np.int64)
+    used = (keys, stamps, counts, places)
     stamp = np.uint64(0)
     for text in range(offsets.size - 1):
         if stamp > 4_000_000_000:
             stamps[:] = 0
             stamp = np.uint64(0)
         first, last = offsets[text], offsets[text + 1]
-        # The text's own copy keeps positions small and the tables' indices within 32 bits.
+        words = firsts[text + 1] - firsts[text]
         own = codes[first:last]
-        words = split_span(own, 0, last - first, table, dictionary, starts, ends)
+        own_starts = starts[firsts[text] : firsts[text + 1]] - first
+        own_ends = ends[firsts[text] : firsts[text + 1]] - first
         row = out[text]
-        _words(own, words, table, starts, ends, stop_hashes, stop_bits, row[0:8])
+        _words(own, words, table, own_starts, own_ends, stop_hashes, stop_bits, row[0:8])
         newlines = _characters(own, words, table, row[8:14])
         _split_lines(own, table, row[14:17])
         _lines(own, table, newlines, used, stamp + np.uint64(1), row[17:20])
@@ -71,14 +74,31 @@ def all_signals(
         _parts(own, table, 2, newlines, used, stamp + np.uint64(3), row[22:24])
         hashes[0], lengths[0] = np.uint64(0), 0
         for k in range(words):
-            word = hash_span(own, starts[k], ends[k])
+            word = hash_span(own, own_starts[k], own_ends[k])
             hashes[k + 1] = hashes[k] * _BASE + word
-            lengths[k + 1] = lengths[k] + ends[k] - starts[k]
+            lengths[k + 1] = lengths[k] + own_ends[k] - own_starts[k]
         for n in range(2, 5):
             row[22 + n] = _top_gram(hashes, lengths, words, n, own.size, used, stamp + np.uint64(2 + n))
         for n in range(5, 11):
             row[22 + n] = _repeated_grams(hashes, lengths, words, n, own.size, used, stamp + np.uint64(2 + n))
         stamp += np.uint64(13)
+
+
+@numba.njit(cache=True)
+def hash_span(codes: Codes, first: int, last: int) -> Any:
+    """A 64-bit hash of codes[first:last]."""
+    key = _SEED
+    for at in range(first, last):
+        key = (key ^ np.uint64(codes[at])) * _PRIME
+    return _mix(key)
+
+
+@numba.njit(cache=True)
+def _mix(key: Any) -> Any:
+    """Spread a 64-bit number's information over all its bits (the finaliser of MurmurHash3)."""
+    key = (key ^ (key >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    key = (key ^ (key >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    return key ^ (key >> np.uint64(33))
 
 
 @numba.njit(cache=True)
@@ -115,6 +135,15 @@ def _share(part: float, whole: float) -> float:
 
 
 @numba.njit(cache=True)
+def _has_content(codes: Codes, first: int, last: int, table: Table) -> bool:
+    """Whether a word has a letter, mark or digit, and is not punctuation alone."""
+    for at in range(first, last):  # noqa: SIM110 - compiled
+        if table[codes[at]] & CONTENT:
+            return True
+    return False
+
+
+@numba.njit(cache=True)
 def _words(
     codes: Codes,
     words: int,
@@ -128,7 +157,7 @@ def _words(
     plain, characters, longest, alphabetic = 0, 0, 0, 0
     found = np.uint64(0)
     for k in range(words):
-        if has_content(codes, starts[k], ends[k], table):
+        if _has_content(codes, starts[k], ends[k], table):
             plain += 1
             characters += ends[k] - starts[k]
             longest = max(longest, ends[k] - starts[k])
@@ -309,7 +338,7 @@ def _parts(codes: Codes, table: Table, least: int, newlines: int, used: Slots, s
 
 @numba.njit(cache=True)
 def _gram(hashes: Hashes, at: int, n: int, power: Any) -> Any:
-    return mix(hashes[at + n] - hashes[at] * power)
+    return _mix(hashes[at + n] - hashes[at] * power)
 
 
 @numba.njit(cache=True)
