@@ -64,10 +64,16 @@ def plain(text: str) -> str:
 
 
 def paragraphs(text: str, language: str) -> list[str]:
-    """Prose paragraphs of a document; headings, tables, lists and code are left out, wrapped lines joined."""
+    """Prose paragraphs of a document; headings, tables, lists and code are left out, wrapped lines joined.
+
+    Indented lines are code, unless most of the document is indented, as pydoc's text is.
+    """
     glue = "" if language == "zh" else " "
     found: list[list[str]] = [[]]
-    for line in plain(text[:_LARGEST_CHARACTERS]).split("\n"):
+    lines = plain(text[:_LARGEST_CHARACTERS]).split("\n")
+    if 2 * sum(line.startswith(("    ", "\t")) for line in lines) > sum(bool(line.strip()) for line in lines):
+        lines = [line.strip() for line in lines]
+    for line in lines:
         if not line.strip() or _NOT_PROSE_LINE.match(line):
             found.append([])
             continue

@@ -226,8 +226,9 @@ def _markers(output: Path, units: Sequence[Unit]) -> tuple[dict[str, int], Drops
 def _candidates(output: Path, units: Sequence[Unit]) -> list[Candidate]:
     found = []
     for unit in units:
-        frame = pl.read_parquet(output / "candidates" / f"part-{unit.index:05d}.parquet")
-        for row in frame.iter_rows(named=True):
+        part = output / "candidates" / f"part-{unit.index:05d}.parquet"
+        rows = pl.read_parquet(part).iter_rows(named=True) if part.exists() else ()
+        for row in rows:
             fields = dict(zip(row.pop("names"), row.pop("values"), strict=True))
             found.append(Candidate(**row, fields=fields))
     return found
