@@ -184,7 +184,7 @@ def _load(name: str, including: tuple[str, ...]) -> list[RuleSet]:
         return _by_language(file, including)
     sets: list[RuleSet] = []
     for other in file.strings("include"):
-        for rule_set in _load(_beside(other, path), including):
+        for rule_set in _load(file.beside(other, "include"), including):
             sets = _appended(sets, rule_set)
     return _appended(sets, file.rule_set())
 
@@ -197,7 +197,7 @@ def _by_language(file: _RuleFile, including: tuple[str, ...]) -> list[RuleSet]:
     listed = tuple(str(language) for language in branches if language != "other")
     sets: list[RuleSet] = []
     for language, name in branches.items():
-        loaded = _load(_beside(name, file.path), including)
+        loaded = _load(file.beside(name, "by_language"), including)
         if any(rule_set.only_for or rule_set.not_for for rule_set in loaded):
             raise file.error("by_language", f"`{name}` chooses by language itself")
         if {rule_set.name for rule_set in loaded} & {rule_set.name for rule_set in sets}:
@@ -216,10 +216,6 @@ def _path_of(name: str) -> Path:
             raise ZeroToOneError(f"{name}: no such file")
         return path
     raise UsageError(f"unknown rule set `{name}`; {_near(name, built_in_names())} (or a file that ends in .yaml)")
-
-
-def _beside(name: str, path: Path) -> str:
-    return name if name in built_in_names() else str(path.parent / name)
 
 
 def _near(name: str, known: Sequence[str]) -> str:
@@ -283,6 +279,14 @@ class _RuleFile:
                 line = (value_node.value[index] if inside else key_node).start_mark.line + 1
         return ZeroToOneError(f"{self.path}:{line}: {problem}")
 
+    def beside(self, name: str, key: str) -> str:
+        """The rule set that the file names there: a built-in one, or a file beside it."""
+        if name in built_in_names():
+            return name
+        if not name.endswith((".yaml", ".yml")):
+            raise self.error(key, f"unknown rule set `{name}`; {_near(name, built_in_names())}")
+        return str(self.path.parent / name)
+
     def strings(self, key: str) -> tuple[str, ...]:
         """A list of strings of the file, empty where it is missing."""
         values = self.data.get(key) or []
@@ -303,7 +307,10 @@ class _RuleFile:
         for index, rule_name in enumerate(names):
             if rule_name in names[:index]:
                 raise self.error("rules", f"a second rule `{rule_name}`", index)
-        edits = tuple(self._edit(item, index) for index, item in enumerate(self.data.get("edits") or []))
+        changes = self.data.get("edits") or []
+        if not isinstance(changes, list):
+            raise self.error("edits", "`edits` needs a list")
+        edits = tuple(self._edit(item, index) for index, item in enumerate(changes))
         definition, source = (str(self.data.get(key, "")) for key in ("definition", "source"))
         return RuleSet(name, definition, source, self.strings("languages"), edits, rules)
 
