@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from corpus.commands.explain import explain as explain_verb
+from corpus.dedup import dedup_documents
+from corpus.engine import Step, UnitOutput, run_step
+from corpus.errors import ZeroToOneError
+from corpus.explain import explain_document
+from corpus.filter import filter_documents
+from corpus.inputs import Unit, read_documents
+from corpus.output import input_paths
+from tests.corpus.test_filter import CHINESE, PROSE
+
+
+def first_step(unit: Unit, parameters: dict, output: UnitOutput) -> None:
+    """Stands for `corpus extract`: drops empty pages."""
+    for frame in read_documents(unit, output):
+        empty = pl.col("text") == ""
+        output.write("documents", frame.filter(~empty))
+        output.write("removed", frame.filter(empty).with_columns(pl.lit("no_text").alias("reason")))
+        output.count("pages_in", frame.height)
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """pages → extracted → filtered → deduped, as `deduped` alone is named."""
+    top = tmp_path_factory.mktemp("chain")
+    texts = {"good": PROSE, "copy": PROSE, "zh": CHINESE, "menu": "Menu [1]\n" * 30 + "{ Home", "empty": ""}
+    pages = [
+        {"id": name, "url": f"https://example.org/{name}", "text": text, "lang": "zh" if name == "zh" else "en"}
+        for name, text in texts.items()
+    ]
+    (top / "pages.jsonl").write_text("\n".join(map(json.dumps, pages)), "utf-8")
+    run_step(Step("extract", {}, first_step), [top / "pages.jsonl"], top / "extracted", workers=1)
+    filter_documents([top / "extracted"], top / "filtered", ["auto"], workers=1)
+    dedup_documents([top / "filtered" / "documents"], top / "deduped", method="exact", workers=1)
+    return top
+
+
+def test_a_kept_document_shows_every_step(chain: Path) -> None:
+    found = explain_document("good", [chain / "deduped"])
+    assert [finding.command for finding in found] == ["extract", "filter", "dedup"]
+    assert all(finding.kept for finding in found)
+    assert found[1].failed_rules == []
+    assert {verdict.rule.split(".")[0] for verdict in found[1].rules} == {"gopher", "fineweb"}
+    assert all(verdict.passed for verdict in found[1].rules)
+    assert [member["id"] for member in found[2].cluster["others"]] == ["copy"]
+
+
+def test_a_duplicate_names_the_one_that_was_kept(chain: Path) -> None:
+    last = explain_document("https://example.org/copy", [chain / "deduped"])[-1]
+    assert not last.kept
+    assert last.document["reason"] == "exact_duplicate"
+    assert last.cluster["kept_id"] == "good"
+    assert last.cluster["members"] == 2
+
+
+def test_a_dropped_page_shows_every_failing_rule_with_value_and_threshold(chain: Path) -> None:
+    found = explain_document("menu", [chain / "deduped"])
+    assert [finding.command for finding in found] == ["extract", "filter"]
+    verdicts = {verdict.rule: verdict for verdict in found[1].rules}
+    failing = [verdict.rule for verdict in found[1].rules if not verdict.passed]
+    assert set(failing) == set(found[1].failed_rules)
+    assert found[1].document["reason"] == found[1].failed_rules[0]
+    # 31 lines, 29 of them repeats; the brackets count in the text as edited, where no line has three words.
+    assert verdicts["gopher.duplicate_lines"].value == pytest.approx(29 / 31)
+    assert verdicts["gopher.duplicate_lines"].threshold == 0.3
+    assert verdicts["fineweb.curly_brackets"].value == 0
+    assert found[1].edits == {"fineweb.remove_citations": 30, "fineweb.drop_lines_with_few_words": 31}
+
+
+def test_only_rules_for_the_documents_language_are_shown(chain: Path) -> None:
+    finding = explain_document("zh", [chain / "filtered"])[-1]
+    assert {verdict.rule.split(".")[0] for verdict in finding.rules} == {"fineweb2-zh"}
+
+
+def test_a_page_that_extraction_dropped_has_its_reason(chain: Path) -> None:
+    found = explain_document("empty", [chain / "deduped"])
+    assert [(finding.command, finding.kept, finding.document["reason"]) for finding in found] == [
+        ("extract", False, "no_text")
+    ]
+
+
+def test_unknown_documents_and_directories_are_one_line(chain: Path, tmp_path: Path) -> None:
+    with pytest.raises(ZeroToOneError, match="nowhere: no such id or URL in .*extracted, .*filtered, .*deduped"):
+        explain_document("nowhere", [chain / "deduped"])
+    with pytest.raises(ZeroToOneError, match="not a finished step's directory"):
+        explain_document("good", [tmp_path])
+    with pytest.raises(ZeroToOneError, match=r"part-00000.parquet"):
+        (chain / "broken" / "documents").mkdir(parents=True)
+        (chain / "broken" / "documents" / "part-00000.parquet").write_bytes(b"PAR1 nothing")
+        (chain / "broken" / "manifest.json").write_text('{"command": "extract"}')
+        explain_document("good", [chain / "broken"])
+
+
+def test_a_directory_explains_itself_where_its_inputs_are_gone(chain: Path, tmp_path: Path) -> None:
+    (chain / "filtered").rename(tmp_path / "moved")
+    assert not any(Path(path).exists() for path in input_paths(tmp_path / "moved"))
+    try:
+        assert [finding.command for finding in explain_document("good", [tmp_path / "moved"])] == ["filter"]
+        assert [finding.command for finding in explain_document("good", [chain / "deduped"])] == ["dedup"]
+    finally:
+        (tmp_path / "moved").rename(chain / "filtered")
+
+
+def test_token_shards_name_the_place_of_the_tokens(chain: Path, tmp_path: Path) -> None:
+    domain = tmp_path / "train" / "web"
+    domain.mkdir(parents=True)
+    rows = {"id": ["a", "good"], "url": [None, "https://example.org/good"], "tokens": [7, 5], "bytes": [20, 10]}
+    pl.DataFrame(rows).write_parquet(domain / "documents.parquet")
+    (tmp_path / "manifest.json").write_text('{"command": "tokenize", "inputs": []}')
+    (finding,) = explain_document("good", [tmp_path])
+    assert finding.tokens == {"split": "train", "shard": "web", "first": 7, "tokens": 5}
+
+
+def test_the_verb_prints_tables_or_json(chain: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    explain_verb("menu", [chain / "deduped"])
+    shown = capsys.readouterr().out
+    assert "gopher.duplicate_lines" in shown
+    assert "0.9355" in shown
+    assert "<= 0.3" in shown
+    explain_verb("menu", [chain / "deduped"], as_json=True)
+    steps = json.loads(capsys.readouterr().out)["steps"]
+    rule = next(rule for rule in steps[1]["rules"] if rule["rule"] == "gopher.duplicate_lines")
+    assert rule["passed"] is False
+    assert (rule["signal"], rule["comparison"], rule["threshold"]) == ("duplicate_line_fraction", "<=", 0.3)
