@@ -87,15 +87,16 @@ def test_a_page_that_extraction_dropped_has_its_reason(chain: Path) -> None:
 
 
 def test_unknown_documents_and_directories_are_one_line(chain: Path, tmp_path: Path) -> None:
-    with pytest.raises(ZeroToOneError, match="nowhere: no such id or URL in .*extracted, .*filtered, .*deduped"):
+    with pytest.raises(ZeroToOneError, match=r"nowhere: no such id or URL in .*extracted, .*filtered, .*deduped"):
         explain_document("nowhere", [chain / "deduped"])
     with pytest.raises(ZeroToOneError, match="not a finished step's directory"):
         explain_document("good", [tmp_path])
+    broken = tmp_path / "broken"
+    (broken / "documents").mkdir(parents=True)
+    (broken / "documents" / "part-00000.parquet").write_bytes(b"PAR1 nothing")
+    (broken / "manifest.json").write_text('{"command": "extract"}')
     with pytest.raises(ZeroToOneError, match=r"part-00000.parquet"):
-        (chain / "broken" / "documents").mkdir(parents=True)
-        (chain / "broken" / "documents" / "part-00000.parquet").write_bytes(b"PAR1 nothing")
-        (chain / "broken" / "manifest.json").write_text('{"command": "extract"}')
-        explain_document("good", [chain / "broken"])
+        explain_document("good", [broken])
 
 
 def test_a_directory_explains_itself_where_its_inputs_are_gone(chain: Path, tmp_path: Path) -> None:
