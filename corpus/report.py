@@ -36,22 +36,21 @@ def write_report(directories: Sequence[Path], output: Path) -> None:
 
 def step_directories(directories: Sequence[Path]) -> list[Path]:
     """The dataset directories behind `directories`, inputs before what was made of them."""
-    found: list[Path] = []
+    depth: dict[Path, int] = {}
 
-    def visit(directory: Path) -> None:
-        if directory in found:
-            return
-        if not (directory / "manifest.json").exists():
-            raise ZeroToOneError(f"{directory}: no manifest.json; not a finished dataset directory")
-        for path in input_paths(directory):
-            if "://" not in path and (Path(path) / "manifest.json").exists():
-                visit(Path(path))
-        if directory not in found:
-            found.append(directory)
+    def visit(directory: Path) -> int:
+        if directory not in depth:
+            if not (directory / "manifest.json").exists():
+                raise ZeroToOneError(f"{directory}: no manifest.json; not a finished dataset directory")
+            before = [Path(path) for path in input_paths(directory) if "://" not in path]
+            depth[directory] = 1 + max(
+                (visit(path) for path in before if (path / "manifest.json").exists()), default=0
+            )
+        return depth[directory]
 
     for directory in directories:
         visit(Path(directory))
-    return found
+    return sorted(depth, key=lambda directory: depth[directory])
 
 
 def corpus_sections(steps: Sequence[Path]) -> list[tuple[str, str]]:
@@ -150,7 +149,8 @@ def _clusters(step: Path) -> str:
         found = members.filter(pl.col("cluster") == row["cluster"]).head(50).collect()
         shown = [name for name in ("id", "url", "kept", "jaccard") if name in found.columns]
         listed = html.table(found.select(shown).to_dicts())
-        parts.append(html.details(f"{row['members']} documents like {row['cluster']}", listed))
+        like = found.sort("kept", descending=True)["url"][0] or row["cluster"]
+        parts.append(html.details(f"{row['members']} documents like {like}", listed))
     return "".join(parts)
 
 

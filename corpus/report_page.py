@@ -115,8 +115,8 @@ def bars(rows: Sequence[tuple[str, Sequence[tuple[str, float]], str]], legend: b
             if amount > 0
         )
         lines.append(
-            f'<div class="name">{escape(name)}</div><div class="track">{pieces}</div>'
-            f'<div class="value">{escape(text)}</div>'
+            f'<div class="bar"><div class="name">{escape(name)}</div><div class="track">{pieces}</div>'
+            f'<div class="value">{escape(text)}</div></div>'
         )
     keys = colour_keys({"kept": "kept", "removed": "dropped"}) if legend else ""
     return f'{keys}<div class="bars">{"".join(lines)}</div>'
@@ -225,5 +225,5 @@ def _cell(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1e6 else f"{value:,.0f}"
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     return escape(str(value))

@@ -48,7 +48,12 @@ def plan_mixture(job: Job, shards: Path, weights: Path) -> Path:
 def pretrain_model(job: Job, shards: Path, mixture: Path) -> Path:
     """A model of a few million parameters on the mixture."""
     config = PretrainConfig(
-        model=job.model, tokens=job.tokens, row_length=ROW_LENGTH, seed=job.seed, threads=job.threads
+        model=job.model,
+        tokens=job.tokens,
+        row_length=ROW_LENGTH,
+        batch_rows=4,  # of a budget this small many small steps make more than few large ones
+        seed=job.seed,
+        threads=job.threads,
     )
     pretrain(shards, job.at("pretrain"), config, mixture=Mixture.load(mixture))
     return job.at("pretrain", "model")
@@ -56,7 +61,14 @@ def pretrain_model(job: Job, shards: Path, mixture: Path) -> Path:
 
 def tune(job: Job, base: Path, conversations: Sequence[Path]) -> Path:
     """The same model, tuned on the replies of conversations."""
-    config = SftConfig(epochs=job.epochs, row_length=512, batch_tokens=4096, seed=job.seed, threads=job.threads)
+    config = SftConfig(
+        epochs=job.epochs,
+        learning_rate=2e-3,
+        batch_tokens=2048,
+        row_length=512,
+        seed=job.seed,
+        threads=job.threads,
+    )
     fine_tune(conversations, base, job.at("sft"), config)
     return job.at("sft", "model")
 
