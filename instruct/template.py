@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ CAP_PER_TASK = 3000  # FLAN's mixing cap
 MAXIMUM_CHARACTERS = 1000
 LONGEST_ANSWER = 400
 SMALLEST_MAXIMUM = 700
-_POOL = 8  # candidates kept a task, in caps, before repeated answers are cut
+_POOL = 4  # candidates kept a task, in caps, before repeated answers are cut
 _OWN_LANGUAGE = 0.75  # share of prompts in the language of their document, where either will do
 _MOST_OPTIONS = 8
 _COLUMNS = ("id", "text", "url", "domain", "lang", "metadata")
@@ -200,7 +200,7 @@ class _Pool:
             known = self._kept.get(candidate.key)
             if known is None or candidate.document < known.document:
                 self._kept[candidate.key] = candidate
-        if len(self._kept) > 2 * self.size:
+        if 2 * len(self._kept) > 3 * self.size:
             self._kept = {candidate.key: candidate for candidate in self.best()}
 
     def best(self) -> list[Candidate]:
@@ -223,15 +223,13 @@ def _markers(output: Path, units: Sequence[Unit]) -> tuple[dict[str, int], Drops
     return dict(sorted(counts.items())), drops
 
 
-def _candidates(output: Path, units: Sequence[Unit]) -> list[Candidate]:
-    found = []
+def _candidates(output: Path, units: Sequence[Unit]) -> Iterator[Candidate]:
     for unit in units:
         part = output / "candidates" / f"part-{unit.index:05d}.parquet"
         rows = pl.read_parquet(part).iter_rows(named=True) if part.exists() else ()
         for row in rows:
             fields = dict(zip(row.pop("names"), row.pop("values"), strict=True))
-            found.append(Candidate(**row, fields=fields))
-    return found
+            yield Candidate(**row, fields=fields)
 
 
 def _choose(candidates: Iterable[Candidate], parameters: dict[str, Any], drops: Drops) -> list[_Example]:
@@ -263,7 +261,7 @@ def _choose(candidates: Iterable[Candidate], parameters: dict[str, Any], drops: 
 
 def _phrased(
     candidates: Iterable[Candidate], domains: Sequence[str], parameters: dict[str, Any], drops: Drops
-) -> Iterable[_Example]:
+) -> Iterator[_Example]:
     seen: set[str] = set()
     for candidate in candidates:
         key = f"{candidate.document}\x00{candidate.task}\x00{candidate.index}"

@@ -84,8 +84,8 @@ def reference_document(number: int) -> dict[str, str | None]:
     draw = random.Random(number)
     entries = [
         f"{draw.choice(VERBS)}_{place}(left, right={number})\n"
-        f"    Combine the {draw.choice(NOUNS)} of area {number} with part {place} of the {draw.choice(NOUNS)} store."
-        f"\n\n    The {draw.choice(NOUNS)} is taken first and then weighed twice by two people. After that the "
+        f"    Combine the {draw.choice(NOUNS)} of area {number} with part {place} of the store of {place}.\n"
+        f"\n    The {draw.choice(NOUNS)} is taken first and then weighed twice by two people. After that the "
         f"result number {number} is written into the book of the harbour, where it stays for years.\n"
         for place in range(4)
     ]
@@ -103,7 +103,8 @@ def reference_document(number: int) -> dict[str, str | None]:
 @pytest.fixture(scope="module")
 def documents() -> list[dict[str, str | None]]:
     makers = (english_document, chinese_document, reference_document)
-    return [make(number) for number in range(40) for make in makers]
+    copies = [{**reference_document(number), "id": f"copy-{number}"} for number in range(5)]
+    return [make(number) for number in range(40) for make in makers] + copies
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +193,7 @@ def test_blanks_are_filled_by_the_answer(made, documents):
 def test_boilerplate_teaches_nothing(made):
     assert not any("repr" in answer for row in rows_of(made) for answer in prompt_and_answer(row))
     manifest = json.loads((made / "out" / "manifest.json").read_text())
-    assert manifest["reasons"]["describe: dunder"] == 40
+    assert manifest["reasons"]["describe: dunder"] == 45
 
 
 def test_held_out_documents_are_disjoint(made):
@@ -211,7 +212,7 @@ def test_prompt_and_answer_occur_once(made):
 
 def test_manifest_counts_what_was_written(made):
     manifest = json.loads((made / "out" / "manifest.json").read_text())
-    assert manifest["counts"]["documents_in"] == 120
+    assert manifest["counts"]["documents_in"] == 125
     for part in ("conversations", "held_out"):
         rows = rows_of(made, part)
         assert manifest["counts"][part] == len(rows)
@@ -268,6 +269,36 @@ def test_what_is_asked_in_tuning_is_not_held_out(tmp_path):
     )
     assert manifest["counts"]["held_out"] == 0
     assert manifest["reasons"]["held_out: asked about in tuning"] > 0
+
+
+def test_descriptions_that_tell_the_name_are_dropped(tmp_path):
+    text = "count_leaves(x)\n    Count leaves in the strainer of the pot.\n\nsip(x)\n    Drink a little of the hot tea.\n"
+    pl.DataFrame({"id": ["a"], "text": [text]}).write_parquet(tmp_path / "a.parquet")
+    manifest = make_conversations(
+        [tmp_path / "a.parquet"], tmp_path / "out", tasks=["name"], held_out=0, workers=1
+    )
+    assert [prompt_and_answer(row)[1].split("(")[0] for row in rows_of(tmp_path)] == ["sip"]
+    assert manifest["reasons"]["name: leak"] == 1
+
+
+def test_words_of_the_phrasing_are_no_answers(tmp_path):
+    """Prompts such as "Which word is missing?" hold these words themselves."""
+    rows = [
+        {
+            "id": f"d{number}",
+            "text": f"Seven words of text {number} are missing in the sentence.\n\nWhere the blank stood {number} a "
+            "word belongs in place of underscores.\n\nThe correct answer is chosen by following these options.",
+        }
+        for number in range(40)
+    ]
+    pl.DataFrame(rows).write_parquet(tmp_path / "a.parquet")
+    options = {"tasks": ["fill_in"], "languages": ["en"], "held_out": 0, "workers": 1}
+    manifest = make_conversations([tmp_path / "a.parquet"], tmp_path / "out", **options)
+    assert manifest["reasons"]["fill_in: leak"] > 0
+    for row in rows_of(tmp_path):
+        prompt, answer = prompt_and_answer(row)
+        template = next(t for t in load_phrasings("fill_in").templates if t.id == row["lineage"]["template"])
+        assert "{choices}" in template.prompt or answer.lower() not in prompt.lower()
 
 
 def test_finished_output_is_left_alone_and_other_parameters_are_refused(made):
