@@ -272,7 +272,8 @@ def test_what_is_asked_in_tuning_is_not_held_out(tmp_path):
 
 
 def test_descriptions_that_tell_the_name_are_dropped(tmp_path):
-    text = "count_leaves(x)\n    Count leaves in the strainer of the pot.\n\nsip(x)\n    Drink a little of the hot tea.\n"
+    told = "count_leaves(x)\n    Count leaves in the strainer of the pot.\n"
+    text = f"{told}\nsip(x)\n    Drink a little of the hot tea.\n"
     pl.DataFrame({"id": ["a"], "text": [text]}).write_parquet(tmp_path / "a.parquet")
     manifest = make_conversations(
         [tmp_path / "a.parquet"], tmp_path / "out", tasks=["name"], held_out=0, workers=1
@@ -284,13 +285,12 @@ def test_descriptions_that_tell_the_name_are_dropped(tmp_path):
 def test_words_of_the_phrasing_are_no_answers(tmp_path):
     """Prompts such as "Which word is missing?" hold these words themselves."""
     rows = [
-        {
-            "id": f"d{number}",
-            "text": f"Seven words of text {number} are missing in the sentence.\n\nWhere the blank stood {number} a "
-            "word belongs in place of underscores.\n\nThe correct answer is chosen by following these options.",
-        }
-        for number in range(40)
-    ]
+    text = (
+        "Seven words of text {0} are missing in the sentence.\n\n"
+        "Where the blank stood {0} a word belongs in place of underscores.\n\n"
+        "The correct answer is chosen by following these options."
+    )
+    rows = [{"id": f"d{number}", "text": text.format(number)} for number in range(40)]
     pl.DataFrame(rows).write_parquet(tmp_path / "a.parquet")
     options = {"tasks": ["fill_in"], "languages": ["en"], "held_out": 0, "workers": 1}
     manifest = make_conversations([tmp_path / "a.parquet"], tmp_path / "out", **options)
