@@ -284,7 +284,6 @@ def test_descriptions_that_tell_the_name_are_dropped(tmp_path):
 
 def test_words_of_the_phrasing_are_no_answers(tmp_path):
     """Prompts such as "Which word is missing?" hold these words themselves."""
-    rows = [
     text = (
         "Seven words of text {0} are missing in the sentence.\n\n"
         "Where the blank stood {0} a word belongs in place of underscores.\n\n"
