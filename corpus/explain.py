@@ -51,9 +51,10 @@ def explain_document(identifier: str, directories: Sequence[str | Path]) -> list
     """
     steps: dict[Path, None] = {}
     for directory in directories:
-        if not (Path(directory) / "manifest.json").is_file():
+        step = _step_directory(str(directory))
+        if step is None:
             raise ZeroToOneError(f"{directory}: not a finished step's directory (no manifest.json)")
-        _collect(Path(directory), steps)
+        _collect(step, steps)
     findings = [finding for step in steps for finding in _find(identifier, step)]
     if not findings:
         raise ZeroToOneError(f"{identifier}: no such id or URL in {', '.join(map(str, steps))}")

@@ -18,7 +18,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from corpus.characters import ALPHABETIC, DIGIT, HAN, SPACE, WORD
+from corpus.characters import ALPHABETIC, CONTENT, DIGIT, HAN, SPACE, WORD
 from corpus.errors import ZeroToOneError
 
 Codes = npt.NDArray[np.uint32]
@@ -29,7 +29,9 @@ FIRST_HAN = 0x4E00
 HAN_COUNT = 0x9FD5 - FIRST_HAN + 1
 LONGEST_RUN = 4096  # longer runs of ideographs without punctuation are cut here, which bounds the scratch space
 _RUNS = (0x2E, 0x2D, 0x7E, 0x2026)  # full stop, hyphen, tilde, ellipsis
-_APOSTROPHE, _RIGHT_QUOTE, _FULL_STOP, _COMMA = 0x27, 0x2019, 0x2E, 0x2C
+_BETWEEN_LETTERS = (0x27, 0x2019, 0x2E)  # ' ’ .
+_INNER = (0x27, 0x2019, 0x2E, 0x2C, 0x3A, 0x2F, 0x40, 0x2D)  # and , : / between digits, @, - at a digit
+_AT_SIGN, _COLON, _SLASH, _HYPHEN, _FIRST_EAST_ASIAN = 0x40, 0x3A, 0x2F, 0x2D, 0x2E80
 _NEVER = -3.14e100  # jieba's log probability of what its model has not seen
 _STATES = "BMES"
 _PREFIX = np.inf  # marks a prefix that is no word
@@ -253,15 +255,29 @@ def _segment(codes: Codes, first: int, last: int, dictionary: Dictionary, ends: 
 def _joins(codes: Codes, at: int, last: int, table: Table) -> bool:
     """Whether the punctuation at `at` stands inside a word: between letters or between digits."""
     code = codes[at]
-    if at + 1 >= last:
-        return False
-    if code != _APOSTROPHE and code != _RIGHT_QUOTE and code != _FULL_STOP and code != _COMMA:
+    if at + 1 >= last or code not in _INNER:
         return False
     before, after = table[codes[at - 1]], table[codes[at + 1]]
     if not after & WORD:
         return False
-    between_digits = before & DIGIT and after & DIGIT
-    return between_digits or (code != _COMMA and before & ALPHABETIC and after & ALPHABETIC)
+    if code == _HYPHEN:
+        return (before & DIGIT != 0) != (after & DIGIT != 0)
+    if code == _AT_SIGN or (before & DIGIT and after & DIGIT):
+        return True
+    return code in _BETWEEN_LETTERS and before & ALPHABETIC != 0 and after & ALPHABETIC != 0
+
+
+@numba.njit(cache=True)
+def _end_of_address(codes: Codes, at: int, last: int, table: Table) -> int:
+    """Where the URL ends whose `://` stands at `at`, or `at` where there is none; closing punctuation is out."""
+    if at + 3 >= last or codes[at] != _COLON or codes[at + 1] != _SLASH or codes[at + 2] != _SLASH:
+        return at
+    stop = at + 3
+    while stop < last and codes[stop] < _FIRST_EAST_ASIAN and not table[codes[stop]] & SPACE:
+        stop += 1
+    while stop > at + 3 and table[codes[stop - 1]] & (CONTENT | WORD) == 0 and codes[stop - 1] != _SLASH:
+        stop -= 1
+    return stop if stop > at + 3 else at
 
 
 @numba.njit(cache=True)
@@ -289,6 +305,7 @@ def _split(
         if kind & WORD:
             while stop < last and (table[codes[stop]] & WORD or _joins(codes, stop, last, table)):
                 stop += 1
+            stop = _end_of_address(codes, stop, last, table)
         elif codes[at] in _RUNS:
             while stop < last and codes[stop] == codes[at]:
                 stop += 1

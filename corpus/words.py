@@ -33,7 +33,8 @@ def find_words(texts: Sequence[str]) -> Words:
     """Split texts into words, punctuation included.
 
     Spaced scripts follow the word boundaries of Unicode's UAX #29: letters, marks, digits and connectors, with
-    apostrophes and full stops between letters, and separators between digits, inside a word. Every other
+    apostrophes and full stops between letters, and separators between digits, inside a word. A URL, an e-mail
+    address and a letter and digit with a hyphen between them (`COVID-19`) are in one word each. Every other
     character is a word, and so is a run of full stops, hyphens, tildes or ellipses. Chinese is split as
     `jieba.cut` does.
     """

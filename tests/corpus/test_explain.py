@@ -75,7 +75,7 @@ def test_a_dropped_page_shows_every_failing_rule_with_value_and_threshold(chain:
 
 
 def test_only_rules_for_the_documents_language_are_shown(chain: Path) -> None:
-    finding = explain_document("zh", [chain / "filtered"])[-1]
+    finding = explain_document("zh", [chain / "filtered" / "documents"])[-1]
     assert {verdict.rule.split(".")[0] for verdict in finding.rules} == {"fineweb2-zh"}
 
 
