@@ -73,8 +73,22 @@ def _difference(old: Any, new: dict[str, Any]) -> str:
     for name in sorted(set(old["parameters"]) | set(new["parameters"])):
         before, after = old["parameters"].get(name), new["parameters"].get(name)
         if before != after:
-            return f"{name} was {_short(before)}, is {_short(after)}"
+            return _first_difference(name, before, after)
     return "its input has changed" if old["inputs"] != new["inputs"] else ""
+
+
+def _first_difference(name: str, before: Any, after: Any) -> str:
+    """What differs first inside a parameter, named down to the part (`rules[gopher].threshold`)."""
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for number, (old, new) in enumerate(zip(before, after, strict=True)):
+            if old != new:
+                label = new.get("name", number) if isinstance(new, dict) else number
+                return _first_difference(f"{name}[{label}]", old, new)
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted(set(before) | set(after)):
+            if before.get(key) != after.get(key):
+                return _first_difference(f"{name}.{key}", before.get(key), after.get(key))
+    return f"{name} was {_short(before)}, is {_short(after)}"
 
 
 def _short(value: Any) -> str:

@@ -10,7 +10,7 @@ All compiled functions that call each other are in this file: numba's cache does
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,10 +65,11 @@ def chinese_dictionary() -> Dictionary:
     spec = find_spec("jieba")
     if spec is None or spec.origin is None:
         raise ZeroToOneError("Chinese text needs the package jieba: pip install jieba")
-    data = np.fromfile(Path(spec.origin).parent / "dict.txt", dtype=np.uint8)
+    folder = Path(spec.origin).parent
+    data = np.fromfile(folder / "dict.txt", dtype=np.uint8)
     keys, values = np.zeros(1 << 20, dtype=np.uint64), np.full(1 << 20, _PREFIX)
     total = _read_dictionary(data, keys, values)
-    return Dictionary(keys, values, -float(np.log(total)), *_model())
+    return Dictionary(keys, values, -float(np.log(total)), *_model(folder))
 
 
 @lru_cache(maxsize=1)
@@ -79,17 +80,28 @@ def no_dictionary() -> Dictionary:
     )
 
 
-def _model() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    from jieba.finalseg import prob_emit, prob_start, prob_trans
-
-    start = np.array([prob_start.P[state] for state in _STATES])
-    transition = np.array([[_given(prob_trans.P[a], b) for b in _STATES] for a in _STATES])
+def _model(folder: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    started, moved, emitted = (
+        _table(folder / "finalseg" / f"prob_{name}.py") for name in ("start", "trans", "emit")
+    )
+    start = np.array([started[state] for state in _STATES])
+    transition = np.array([[_given(moved[a], b) for b in _STATES] for a in _STATES])
     emission = np.full((4, HAN_COUNT), _NEVER)
     for row, state in zip(emission, _STATES, strict=True):
-        for character, value in prob_emit.P[state].items():
+        for character, value in emitted[state].items():
             if 0 <= ord(character) - FIRST_HAN < HAN_COUNT:
                 row[ord(character) - FIRST_HAN] = value
     return start, transition, emission
+
+
+def _table(path: Path) -> dict[str, Any]:
+    """The table of one of jieba's modules, loaded alone: importing jieba itself warns and sets up logging."""
+    spec = spec_from_file_location(f"_jieba_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ZeroToOneError(f"{path}: cannot be loaded; install jieba again")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return dict(module.P)
 
 
 def _given(table: dict[str, Any], key: str) -> float:
