@@ -18,7 +18,7 @@ def filter(
     rules: Annotated[
         str,
         typer.Option(
-            help="Rule sets, in order: gopher, c4, fineweb, fineweb2-zh, auto (by language), or a YAML file."
+            help="In order: gopher, gopher-repetition, c4, fineweb, fineweb2-zh, auto (by language), YAML files."
         ),
     ] = "auto",
     lang: Annotated[str, typer.Option(help="Keep only these languages, such as en,zh.")] = "",
