@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
@@ -25,6 +24,7 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 
 from corpus.errors import UsageError, ZeroToOneError
+from corpus.files import is_disk_full
 
 _INTERRUPTED = 130  # the shells' convention: 128 + SIGINT
 _GO_ON = "interrupted; run the same command again to go on from here"
@@ -36,7 +36,10 @@ _stderr = Console(stderr=True, highlight=False)
 def run(app: typer.Typer) -> None:
     """Run a program; every failure that the user can act on is one line on stderr, never a traceback."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # a closed pipe shows here, not when the interpreter ends
     except UsageError as error:
         _fail(str(error), 2)
     except ZeroToOneError as error:
@@ -50,12 +53,13 @@ def run(app: typer.Typer) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            where = error.filename or "the output"
-            _fail(f"disk full while writing {where}; free some space and run the same command again", 1)
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            _fail(f"{error.filename or 'a file'}: {error.strerror}", 1)
+    except Exception as error:
+        if is_disk_full(error):
+            where = getattr(error, "filename", None) or "the output"
+            _fail(f"{where}: disk full; free some space and run the same command again", 1)
+        if isinstance(error, OSError):
+            place = error.filename2 or error.filename
+            _fail(f"{place}: {error.strerror}" if place else " ".join(str(error).split()), 1)
         raise
 
 

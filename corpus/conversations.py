@@ -9,7 +9,7 @@ from typing import Any
 
 from corpus.errors import ZeroToOneError
 from corpus.files import write_atomically
-from corpus.inputs import open_binary
+from corpus.inputs import DAMAGE, open_binary
 
 ROLES = ("system", "user", "assistant")
 Conversation = dict[str, Any]
@@ -41,25 +41,21 @@ def conversation_error(record: Any) -> str | None:
 def read_conversations(paths: Sequence[str | Path], set_aside: SetAside | None = None) -> Iterator[Conversation]:
     """Read conversations from JSONL files (.gz and .zst too).
 
-    Missing `id` (file and line), `lang`, `source` and `lineage` are filled in. A line that is no conversation
-    goes to `set_aside(place, reason, line)`, or without one raises ZeroToOneError.
+    Missing `id` (file and line), `lang`, `source` and `lineage` are filled in. A line that is no conversation,
+    or the place where compressed data break off, goes to `set_aside(place, reason, line)`, or without one raises
+    ZeroToOneError.
     """
     for path in paths:
-        with open_binary(str(path)) as handle:
-            for number, line in enumerate(handle, 1):
-                if not line.strip():
-                    continue
+        for number, line, reason in _lines(path):
+            record = None
+            if reason is None:
                 record, reason = _parse(line)
-                if reason is None:
-                    record.setdefault("id", f"{Path(path).name}:{number}")
-                    record["id"] = str(record["id"])
-                    for name, value in (("lang", ""), ("source", Path(path).name), ("lineage", {})):
-                        record.setdefault(name, value)
-                    yield record
-                elif set_aside is None:
-                    raise ZeroToOneError(f"{path}:{number}: {reason}")
-                else:
-                    set_aside(f"{path}:{number}", reason, line[:1000].decode("utf-8", "replace"))
+            if reason is None:
+                yield _completed(record, path, number)
+            elif set_aside is None:
+                raise ZeroToOneError(f"{path}:{number}: {reason}")
+            else:
+                set_aside(f"{path}:{number}", reason, line[:1000].decode("utf-8", "replace"))
 
 
 def write_conversations(path: Path, rows: Iterable[Conversation]) -> int:
@@ -72,11 +68,31 @@ def write_conversations(path: Path, rows: Iterable[Conversation]) -> int:
     return count
 
 
+def _lines(path: str | Path) -> Iterator[tuple[int, bytes, str | None]]:
+    """(number, line, None) of the lines that are not blank; ends with `truncated` where the data break off."""
+    number = 0
+    with open_binary(str(path)) as handle:
+        try:
+            for number, line in enumerate(handle, 1):
+                if line.strip():
+                    yield number, line, None
+        except DAMAGE as error:
+            yield number + 1, str(error).encode(), "truncated"
+
+
+def _completed(record: Conversation, path: str | Path, number: int) -> Conversation:
+    record.setdefault("id", f"{Path(path).name}:{number}")
+    record["id"] = str(record["id"])
+    for name, value in (("lang", ""), ("source", Path(path).name), ("lineage", {})):
+        record.setdefault(name, value)
+    return record
+
+
 def _parse(line: bytes) -> tuple[Any, str | None]:
     try:
-        record = json.loads(line.decode("utf-8"))
+        record = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError:
         return None, "invalid_utf8"
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None, "invalid_json"
     return record, conversation_error(record)

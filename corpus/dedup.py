@@ -24,6 +24,7 @@ from corpus.files import read_json, write_json
 from corpus.inputs import Unit, file_size, fingerprint, plan_units, read_documents
 from corpus.minhash import Banding, choose_banding
 from corpus.output import claim_output, input_entries
+from corpus.quarantine import nothing_to_read
 from corpus.workers import run_units
 
 METHODS = ("exact", "minhash")
@@ -81,7 +82,7 @@ def dedup_documents(
     tasks = [SignTask(unit, output, banding, ngram, column, strict) for unit in unsigned]
     run_units(sign_unit, tasks, workers=workers, engine=engine, description="dedup: signing")
     if not any(has_documents(output, unit.index) for unit in units):
-        raise ZeroToOneError(f"{', '.join(map(str, inputs))}: no documents to read")
+        raise nothing_to_read(inputs, units, "documents to read")
     found = group(output, units, banding, threshold, keep)
     unwritten = [unit for unit in units if not unit_marker(output, unit.index).exists()]
     writing = [_WriteTask(unit, output, strict) for unit in unwritten]

@@ -33,7 +33,7 @@ def as_documents(
     `source` and `origin` (with `#row`) from the arguments, the others as null. The user's own `id` and extra
     columns stay; a null `id` becomes the row's `origin`. `domain` overrides the column where given.
 
-    Raises ZeroToOneError when there is no `text` column.
+    Raises ZeroToOneError when there is no `text` column, or a contract column cannot hold what it has.
     """
     if "text" not in frame.columns:
         raise ZeroToOneError(f"{origin}: no column `text`; it has {', '.join(frame.columns) or 'no columns'}")
@@ -50,7 +50,7 @@ def as_documents(
         frame = frame.with_columns(pl.lit(domain).alias("domain"))
     missing = [name for name in DOCUMENT_SCHEMA if name not in frame.columns]
     frame = frame.with_columns(pl.lit(None, dtype=DOCUMENT_SCHEMA[name]).alias(name) for name in missing)
-    frame = frame.with_columns(_contract_type(frame, name) for name in DOCUMENT_SCHEMA)
+    frame = frame.with_columns(_contract_type(frame, name, origin) for name in DOCUMENT_SCHEMA)
     frame = frame.with_columns(pl.col("text").fill_null(""), pl.col("id").fill_null(pl.col("origin")))
     return frame.select(*DOCUMENT_SCHEMA, pl.exclude(*DOCUMENT_SCHEMA))
 
@@ -60,10 +60,14 @@ def row_id(source: str, row: int) -> str:
     return hashlib.blake2b(f"{source}\x00{row}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def _contract_type(frame: pl.DataFrame, name: str) -> pl.Expr:
+def _contract_type(frame: pl.DataFrame, name: str, origin: str) -> pl.Expr:
     wanted, found = DOCUMENT_SCHEMA[name], frame.schema[name]
     if found == wanted:
         return pl.col(name)
     if name == "metadata" and isinstance(found, pl.Struct):
         return pl.col(name).struct.json_encode()
+    categories = isinstance(found, (pl.Categorical, pl.Enum))
+    wrong_text = name == "text" and not (categories or isinstance(found, pl.Null))
+    if wrong_text or found.is_nested() or isinstance(found, (pl.Binary, pl.Object)):
+        raise ZeroToOneError(f"{origin}: column `{name}` holds {found}, not {wanted}")
     return pl.col(name).cast(wanted, strict=False)

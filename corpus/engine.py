@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 
 import corpus
 from corpus.errors import ZeroToOneError
-from corpus.files import read_json, write_json
+from corpus.files import disk_full_named, read_json, write_json
 from corpus.inputs import Unit, file_size, fingerprint, plan_units
 from corpus.output import claim_output, input_entries
 from corpus.workers import run_units, tick
@@ -91,7 +92,8 @@ class _TableWriter:
             self._frames.append(frame)
             self._bytes += int(frame.estimated_size())
             if self._bytes > _ROW_GROUP_BYTES:
-                self._flush()
+                with disk_full_named(self.path):
+                    self._flush()
 
     def _flush(self) -> None:
         if not self._frames:
@@ -109,14 +111,16 @@ class _TableWriter:
         self._writer.write_table(table, row_group_size=max(1, table.num_rows))
 
     def close(self) -> None:
-        self._flush()
-        if self._writer is not None:
-            self._writer.close()
-            self.temporary.replace(self.path)
+        with disk_full_named(self.path):
+            self._flush()
+            if self._writer is not None:
+                self._writer.close()
+                self.temporary.replace(self.path)
 
     def abort(self) -> None:
         if self._writer is not None:
-            self._writer.close()
+            with suppress(OSError):  # of a full disk, again
+                self._writer.close()
         self.temporary.unlink(missing_ok=True)
 
 
@@ -189,9 +193,17 @@ def run_step(
         "seconds": round(time.monotonic() - started, 3),
     }
     if not any(value for name, value in counts.items() if name.endswith("_in")):
-        raise ZeroToOneError(f"{', '.join(map(str, inputs))}: no documents to read")
+        raise ZeroToOneError(f"{', '.join(map(str, inputs))}: no documents to read{first_set_aside(output)}")
     write_json(output / "manifest.json", manifest)
     return manifest
+
+
+def first_set_aside(output: Path) -> str:
+    """In words which record of a dataset directory was set aside first, and why; "" where none was."""
+    for part in sorted((output / "set_aside").glob("part-*.parquet")):
+        row = pl.read_parquet(part).row(0, named=True)
+        return f"; the first broken record is {row['place']}: {row['reason']}"
+    return ""
 
 
 def _run_task(task: _Task) -> None:

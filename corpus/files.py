@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -13,6 +14,27 @@ from typing import Any
 
 from corpus.errors import ZeroToOneError
 
+_FULL = re.compile(r"No space left on device|disk is full|\d+ requested and \d+ written")
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error says that the disk is full; Arrow, polars, safetensors, NumPy and SQLite each say it so."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full or bool(_FULL.search(str(error)))
+
+
+@contextmanager
+def disk_full_named(path: Path) -> Iterator[None]:
+    """Turn any library's error of a full disk into a ZeroToOneError that names `path`."""
+    try:
+        yield
+    except ZeroToOneError:
+        raise
+    except Exception as error:
+        if is_disk_full(error):
+            raise ZeroToOneError(f"{path}: disk full; free some space and run the same command again") from None
+        raise
+
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
@@ -20,15 +42,16 @@ def write_atomically(path: Path) -> Iterator[Path]:
 
     The content reaches the disk before the name does, so that a crash leaves the old file or the new one.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with disk_full_named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            with temporary.open("rb") as handle:
+                os.fsync(handle.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -44,6 +67,8 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ZeroToOneError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ZeroToOneError(f"{path}: {error.strerror}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ZeroToOneError(f"{path}: not valid JSON: {error}") from None
 

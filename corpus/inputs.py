@@ -20,12 +20,12 @@ from typing import IO, Any, Protocol
 
 import fsspec
 import polars as pl
-import pyarrow.parquet as pq
 import zstandard
-from pyarrow import ArrowException
 
+from corpus.compressed import Stream
 from corpus.documents import as_documents, row_id
 from corpus.errors import ZeroToOneError
+from corpus.parquet_files import open_parquet, read_batches
 
 FORMATS = {
     "parquet": (".parquet",),
@@ -34,10 +34,11 @@ FORMATS = {
     "html": (".html", ".htm", ".xhtml"),
     "text": (".txt", ".text", ".md", ".rst", ".py"),
 }
+DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)  # of compressed data
 UNIT_BYTES = 64 * 2**20  # of a Parquet file's uncompressed row groups
 GROUPED_FILES = 256  # small files in one unit
-_BATCH_ROWS = 2048
 _BATCH_BYTES = 8 * 2**20
+_MOST_WITHOUT_TEXT = 1000  # objects before the first with text: no file of documents
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ def plan_units(inputs: Sequence[str | Path]) -> list[Unit]:
         for first in range(0, len(paths), GROUPED_FILES):
             members = tuple(paths[first : first + GROUPED_FILES])
             units.append(Unit(len(units), *members[0], kind, members=members))
+    if not units:
+        raise ZeroToOneError(f"{', '.join(map(str, inputs))}: no documents to read")
     return units
 
 
@@ -138,7 +141,7 @@ def read_documents(
     `columns` limits what is read of a Parquet file. Broken records go to `quarantine`.
     """
     if unit.format == "parquet":
-        yield from _read_parquet(unit, columns)
+        yield from _read_parquet(unit, quarantine, columns)
     elif unit.format == "jsonl":
         yield from _read_jsonl(unit, quarantine)
     elif unit.format == "text":
@@ -149,19 +152,45 @@ def read_documents(
 
 @contextmanager
 def open_binary(path: str) -> Iterator[IO[bytes]]:
-    """Open a local file or URL for reading, decompressed by its suffix (.gz, .zst)."""
+    """Open a local file or URL for reading, decompressed by its suffix (.gz, .zst).
+
+    Raises ZeroToOneError where it cannot be opened, and where compressed data are damaged or cut unless the
+    caller catches DAMAGE.
+    """
     try:
-        with fsspec.open(path, "rb") as raw:
+        opened = fsspec.open(path, "rb").open()
+    except FileNotFoundError:
+        raise ZeroToOneError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ZeroToOneError(f"{path}: {error.strerror or error}") from None
+    with opened as raw:
+        try:
             if path.endswith(".gz"):
                 with gzip.open(raw, "rb") as unzipped:
                     yield unzipped
             elif path.endswith(".zst"):
-                reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-                yield io.BufferedReader(reader)
+                yield io.BufferedReader(_ZstdFile(raw))
             else:
                 yield raw
-    except FileNotFoundError:
-        raise ZeroToOneError(f"{path}: no such file") from None
+        except DAMAGE as error:
+            raise ZeroToOneError(f"{path}: compressed data cut or broken: {error}") from None
+
+
+class _ZstdFile(io.RawIOBase):
+    """Decompressed bytes; EOFError where the file is cut, which zstandard's own reader takes for its end."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._stream = Stream(raw)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        if not data and self._stream.damage is not None:
+            raise EOFError(self._stream.damage.detail)
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def _expand(item: str) -> list[tuple[str, str]]:
@@ -215,7 +244,7 @@ def _below(system: fsspec.AbstractFileSystem, path: str) -> list[str]:
 
 
 def _row_group_ranges(path: str) -> list[tuple[int, int]]:
-    with _open_parquet(path) as file:
+    with open_parquet(path) as file:
         sizes = [file.metadata.row_group(group).total_byte_size for group in range(file.metadata.num_row_groups)]
     ranges: list[tuple[int, int]] = []
     start = total = 0
@@ -227,39 +256,28 @@ def _row_group_ranges(path: str) -> list[tuple[int, int]]:
     return [*ranges, (start, len(sizes))] if sizes else []
 
 
-@contextmanager
-def _open_parquet(path: str) -> Iterator[pq.ParquetFile]:
-    try:
-        with fsspec.open(path, "rb") as raw, pq.ParquetFile(raw) as file:
-            yield file
-    except FileNotFoundError:
-        raise ZeroToOneError(f"{path}: no such file") from None
-    except ArrowException as error:
-        raise ZeroToOneError(f"{path}: not a readable Parquet file: {str(error).splitlines()[0]}") from None
-
-
-def _read_parquet(unit: Unit, columns: Sequence[str] | None) -> Iterator[pl.DataFrame]:
-    with _open_parquet(unit.path) as file:
-        names = file.schema_arrow.names
-        if "text" not in names and (columns is None or "text" in columns):
-            raise ZeroToOneError(f"{unit.path}: no column `text`; it has {', '.join(names)}")
-        wanted = None if columns is None else [name for name in names if name in columns or name == "text"]
-        row = sum(file.metadata.row_group(group).num_rows for group in range(unit.start))
-        groups = list(range(unit.start, unit.stop))
-        for batch in file.iter_batches(_BATCH_ROWS, row_groups=groups, columns=wanted):
-            frame = pl.DataFrame(batch)
-            yield as_documents(frame, source=unit.name, origin=unit.name, first_row=row)
-            row += frame.height
+def _read_parquet(unit: Unit, quarantine: Quarantine, columns: Sequence[str] | None) -> Iterator[pl.DataFrame]:
+    groups = range(unit.start, unit.stop)
+    for row, frame in read_batches(unit.path, groups, columns, quarantine.set_aside):
+        yield as_documents(frame, source=unit.name, origin=unit.name, first_row=row)
 
 
 def _read_jsonl(unit: Unit, quarantine: Quarantine) -> Iterator[pl.DataFrame]:
     rows: list[dict[str, Any]] = []
     numbers: list[int] = []
     size = 0
+    fields, without_text, with_text = "", 0, 0
     for number, line in _lines(unit.path, quarantine):
         record = _parse_line(line, f"{unit.path}:{number + 1}", quarantine)
         if record is None:
             continue
+        if "text" not in record:
+            fields, without_text = fields or ", ".join(record), without_text + 1
+            if without_text == _MOST_WITHOUT_TEXT and not with_text:
+                break
+            quarantine.set_aside(f"{unit.path}:{number + 1}", "no_text_field", _shown(line))
+            continue
+        with_text += 1
         rows.append(record)
         numbers.append(number)
         size += len(line)
@@ -268,6 +286,8 @@ def _read_jsonl(unit: Unit, quarantine: Quarantine) -> Iterator[pl.DataFrame]:
             rows, numbers, size = [], [], 0
     if rows:
         yield _json_batch(rows, numbers, unit)
+    if without_text and not with_text:
+        raise ZeroToOneError(f"{unit.path}: no field `text`; its objects have {fields}")
 
 
 def _lines(path: str, quarantine: Quarantine) -> Iterator[tuple[int, bytes]]:
@@ -277,30 +297,40 @@ def _lines(path: str, quarantine: Quarantine) -> Iterator[tuple[int, bytes]]:
             for number, line in enumerate(handle):
                 if line.strip():
                     yield number, line
-        except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as error:
+        except DAMAGE as error:
             quarantine.set_aside(f"{path}:{number + 2}", "truncated", f"compressed data broken: {error}")
 
 
 def _parse_line(line: bytes, place: str, quarantine: Quarantine) -> dict[str, Any] | None:
     try:
-        record = json.loads(line.decode("utf-8"))
+        record = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        quarantine.set_aside(place, "invalid_utf8", line[:1000].decode("utf-8", "replace"))
-        return None
-    except (json.JSONDecodeError, RecursionError):
-        quarantine.set_aside(place, "invalid_json", line[:1000].decode("utf-8", "replace"))
-        return None
+        record, reason = None, "invalid_utf8"
+    except (ValueError, RecursionError):
+        record, reason = None, "invalid_json"
+    else:
+        reason = _record_error(record)
+    if not reason:
+        return dict(record)
+    quarantine.set_aside(place, reason, _shown(line))
+    return None
+
+
+def _record_error(record: Any) -> str:
     if not isinstance(record, dict):
-        quarantine.set_aside(place, "not_an_object", line[:1000].decode("utf-8", "replace"))
-        return None
-    return record
+        return "not_an_object"
+    if not isinstance(record.get("text"), str | None):
+        return "text_not_a_string"
+    return "" if all(name.isascii() or _storable(name) == name for name in record) else "field_name_not_text"
+
+
+def _shown(line: bytes) -> str:
+    return line[:1000].decode("utf-8", "replace")
 
 
 def _json_batch(rows: list[dict[str, Any]], numbers: list[int], unit: Unit) -> pl.DataFrame:
     """Rows as a table; nested values become JSON text, so that batches have the same types."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    if "text" not in names:
-        raise ZeroToOneError(f"{unit.path}: no field `text`; its objects have {', '.join(names)}")
     for row, number in zip(rows, numbers, strict=True):
         row.setdefault("origin", f"{unit.name}#{number}")
     columns = [_json_column(name, [row.get(name) for row in rows]) for name in dict.fromkeys([*names, "origin"])]
@@ -311,7 +341,8 @@ def _json_batch(rows: list[dict[str, Any]], numbers: list[int], unit: Unit) -> p
 
 
 def _json_column(name: str, values: list[Any]) -> pl.Series:
-    if any(isinstance(value, (dict, list)) for value in values):
+    nested = any(isinstance(value, (dict, list)) for value in values)
+    if nested or any(isinstance(value, int) and value.bit_length() > 63 for value in values):
         values = [None if value is None else json.dumps(value, ensure_ascii=False) for value in values]
     if any(isinstance(value, str) for value in values):
         values = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]

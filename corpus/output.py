@@ -40,6 +40,9 @@ def claim_output(
         write_json(claim_file, claim)
         return "new"
     different = _difference(read_json(claim_file), claim)
+    if different and _only_claimed(output):  # by a run that failed before it wrote anything
+        write_json(claim_file, claim)
+        return "new"
     if different:
         raise ZeroToOneError(f"{output}: holds other output ({different}); use --overwrite or another directory")
     if (output / "manifest.json").exists():
@@ -62,9 +65,16 @@ def input_entries(inputs: Sequence[str | Path], output: Path, total_bytes: int) 
 
 def input_paths(directory: Path) -> list[str]:
     """The inputs that a directory's manifest names, as paths from here or URLs."""
-    entries = read_json(directory / "manifest.json").get("inputs", [])
-    paths = [entry["path"] for entry in entries]
+    file = directory / "manifest.json"
+    try:
+        paths = [str(entry["path"]) for entry in read_json(file).get("inputs", [])]
+    except (AttributeError, KeyError, TypeError):
+        raise ZeroToOneError(f"{file}: not the manifest of a step") from None
     return [path if "://" in path else os.path.normpath(directory / path) for path in paths]
+
+
+def _only_claimed(output: Path) -> bool:
+    return all(path.name in (".state", "claim.json") for path in output.rglob("*"))
 
 
 def _difference(old: Any, new: dict[str, Any]) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from corpus.errors import ZeroToOneError
+from corpus.inputs import Unit, read_documents
 
 
 class Skipped:
@@ -16,3 +20,15 @@ class Skipped:
         if self.strict:
             raise ZeroToOneError(f"{place}: {reason}{f' ({record[:80]!r})' if record else ''}")
         self.count += 1
+
+
+def nothing_to_read(inputs: Sequence[str | Path], units: Sequence[Unit], what: str) -> ZeroToOneError:
+    """The error for an input without `what`; it names the first broken record where there is one."""
+    message = f"{', '.join(map(str, inputs))}: no {what}"
+    try:
+        for unit in units:
+            for _ in read_documents(unit, Skipped(strict=True), ["id", "text"]):
+                pass
+    except ZeroToOneError as error:
+        message += f"; the first broken record is {error}"
+    return ZeroToOneError(message)

@@ -39,7 +39,11 @@ class DomainShard:
 
     def documents(self) -> pl.DataFrame:
         """The documents in the order of `offsets`: id, url, origin, tokens, bytes."""
-        return pl.read_parquet(self.directory / "documents.parquet")
+        path = self.directory / "documents.parquet"
+        try:
+            return pl.read_parquet(path)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise ZeroToOneError(f"{path}: {str(error).splitlines()[0]}") from None
 
 
 @dataclass(frozen=True)
@@ -124,20 +128,22 @@ def open_shards(path: str | Path, split: str = "train") -> Shards:
             f"{path}: not a token shard directory (no manifest.json); make one with `corpus tokenize`"
         )
     manifest = read_json(path / "manifest.json")
-    if "splits" not in manifest or "tokenizer" not in manifest:
-        raise ZeroToOneError(f"{path}: manifest.json is not one of token shards; make them with `corpus tokenize`")
-    entries = manifest["splits"].get(split, {})
-    domains = {name: _open_domain(path, name, entries[name], manifest["dtype"]) for name in sorted(entries)}
-    tokenizer = manifest["tokenizer"]
-    return Shards(
-        path=path,
-        split=split,
-        hash=_identity(manifest),
-        tokenizer_hash=tokenizer["hash"],
-        vocabulary_size=tokenizer["vocabulary_size"],
-        end_of_text_id=tokenizer["end_of_text_id"],
-        domains=domains,
-    )
+    try:
+        entries = manifest["splits"].get(split, {})
+        tokenizer = manifest["tokenizer"]
+        return Shards(
+            path=path,
+            split=split,
+            hash=_identity(manifest),
+            tokenizer_hash=tokenizer["hash"],
+            vocabulary_size=tokenizer["vocabulary_size"],
+            end_of_text_id=tokenizer["end_of_text_id"],
+            domains={name: _open_domain(path, name, entries[name], manifest["dtype"]) for name in sorted(entries)},
+        )
+    except (AttributeError, KeyError, TypeError):
+        raise ZeroToOneError(
+            f"{path}: manifest.json is not one of token shards; make them with `corpus tokenize`"
+        ) from None
 
 
 def _identity(manifest: dict[str, Any]) -> str:
@@ -163,5 +169,17 @@ def _open_domain(path: Path, name: str, entry: dict[str, Any], dtype: str) -> Do
             f"{file}: {'missing' if size < 0 else f'{size} bytes'}, the manifest says {wanted} bytes"
         )
     tokens = np.memmap(file, np.dtype(dtype).newbyteorder("<"), mode="r") if wanted else np.empty(0, dtype)
-    offsets = np.load(directory / "offsets.npy", allow_pickle=False)
+    offsets = _read_offsets(directory / "offsets.npy", entry["documents"], entry["tokens"])
     return DomainShard(name, tokens, offsets, entry["bytes"], directory)
+
+
+def _read_offsets(file: Path, documents: int, tokens: int) -> np.ndarray:
+    try:
+        offsets = np.load(file, allow_pickle=False)
+    except FileNotFoundError:
+        raise ZeroToOneError(f"{file}: missing") from None
+    except (OSError, ValueError, EOFError):
+        raise ZeroToOneError(f"{file}: not a NumPy array of document offsets") from None
+    if offsets.shape != (documents + 1,) or offsets.dtype != np.int64 or offsets[-1] != tokens:
+        raise ZeroToOneError(f"{file}: not the offsets of {documents} documents with {tokens} tokens")
+    return np.asarray(offsets)

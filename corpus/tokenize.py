@@ -19,7 +19,7 @@ import polars as pl
 from tokenizers import Tokenizer
 
 import corpus
-from corpus.engine import UnitOutput, unit_marker
+from corpus.engine import UnitOutput, first_set_aside, unit_marker
 from corpus.errors import UsageError, ZeroToOneError
 from corpus.files import file_hash, read_json, slug, stable_fraction, write_atomically, write_json
 from corpus.inputs import Unit, file_size, fingerprint, plan_units, read_documents
@@ -81,6 +81,7 @@ def tokenize_documents(
     """
     if not 0 <= held_out < 1:
         raise UsageError("--held-out is a share of documents: at least 0, below 1")
+    end_of_text_id(tokenizer)  # a broken tokenizer should not claim the output
     started = time.monotonic()
     units = plan_units(inputs)
     files = sorted({path for unit in units for path in unit.files()})
@@ -100,7 +101,8 @@ def tokenize_documents(
     )
     domains = sorted(path.name for path in _parts(output).glob("*"))
     if not domains:
-        raise ZeroToOneError(f"{', '.join(map(str, inputs))}: no documents with text to tokenize")
+        names = ", ".join(map(str, inputs))
+        raise ZeroToOneError(f"{names}: no documents with text to tokenize{first_set_aside(output)}")
     tasks = [_JoinTask(output, name, held_out, seed) for name in domains]
     joined = run_units(
         _join_domain, tasks, workers=workers, engine=engine, description="tokenize: joining domains"

@@ -11,11 +11,11 @@ import polars as pl
 
 import corpus
 from corpus.console import log, progress
-from corpus.errors import UsageError, ZeroToOneError
+from corpus.errors import UsageError
 from corpus.files import read_json, stable_fraction, write_json
 from corpus.inputs import Unit, file_size, fingerprint, plan_units, read_documents
 from corpus.output import claim_output, input_entries
-from corpus.quarantine import Skipped
+from corpus.quarantine import Skipped, nothing_to_read
 from corpus.tokenizer import SMALLEST_VOCABULARY, save_tokenizer, tokenizer_hash, train_bpe
 
 DEFAULT_DOMAIN = "default"
@@ -53,7 +53,7 @@ def build_tokenizer(
     quarantine = Skipped(strict)
     sizes = _measure(units, seed, quarantine)
     if not sizes.height:
-        raise ZeroToOneError(f"{', '.join(map(str, inputs))}: no documents with text to train a tokenizer on")
+        raise nothing_to_read(inputs, units, "documents with text to train a tokenizer on")
     plan = sample_plan(sizes, sample_bytes)
     skipped = quarantine.count
     with progress("tokenizer: reading the sample", sum(entry["documents"] for entry in plan.values())) as bar:

@@ -6,9 +6,10 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from corpus.console import Progress, progress
@@ -74,6 +75,22 @@ def _run_here(function: Callable[[Item], Result], items: Sequence[Item], bar: Pr
         _ticks = _progress = None
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back from this thread, and for good from processes that it starts: they inherit the mask.
+
+    `_start_worker` would be too late: a worker that is still importing modules would print a traceback.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start_worker(ticks: Any) -> None:
     global _ticks
     _ticks = ticks
@@ -101,7 +118,8 @@ def _run_locally(
     os.environ.update(dict.fromkeys(before, "1"))
     pool = ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(ticks,))
     try:
-        futures = [pool.submit(function, item) for item in items]
+        with _interrupts_held():  # the processes start here
+            futures = [pool.submit(function, item) for item in items]
         _await(futures, bar, ticks)
         return [future.result() for future in futures]
     except BrokenProcessPool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,17 +10,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import zstandard
-
 from corpus.console import progress
 from corpus.conversations import Conversation
 from corpus.errors import UsageError, ZeroToOneError
 from corpus.files import file_hash, write_atomically
-from corpus.inputs import open_binary
+from corpus.inputs import DAMAGE, open_binary
 from instruct.forms import READABLE, WRITABLE, FormError, detect, from_conversation, rounds_in, to_conversation
 from instruct.runs import SetAside, write_rows
-
-_CUT = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
 
 
 @dataclass
@@ -72,6 +66,11 @@ def convert(
                     bar.advance()
             if not result.rows_in:
                 raise ZeroToOneError(f"{', '.join(inputs)}: no rows to convert")
+            if not result.rows_out:
+                first = result.set_aside[0]
+                raise ZeroToOneError(
+                    f"{', '.join(inputs)}: no row can be converted; the first is {first.place}: {first.reason}"
+                )
             if output.exists() and not overwrite and file_hash(output) != file_hash(temporary):
                 raise ZeroToOneError(f"{output}: exists with other content; use --overwrite or another name")
     aside = output.with_name(f"{output.name}.set_aside.jsonl")
@@ -155,7 +154,7 @@ def _records(path: str) -> Iterator[tuple[str, Any, str]]:
                 if line.strip():
                     text = line.decode("utf-8", "replace").strip()
                     yield f"{name}:{number}", parse_line(line), text
-        except _CUT as error:
+        except DAMAGE as error:
             yield f"{name}:{number + 1}", FormError("truncated_file"), str(error)
 
 

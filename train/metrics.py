@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from corpus.files import write_atomically
+from corpus.files import disk_full_named, write_atomically
 
 
 class MetricsFile:
@@ -18,12 +18,14 @@ class MetricsFile:
         kept = [line for line in read_metrics(path) if line["step"] < first_step]
         with write_atomically(path) as temporary:
             temporary.write_text("".join(_line(entry) for entry in kept), encoding="utf-8")
+        self.path = path
         self._handle = path.open("a", encoding="utf-8")
 
     def write(self, entry: Mapping[str, Any]) -> None:
         """Append a line."""
-        self._handle.write(_line(entry))
-        self._handle.flush()
+        with disk_full_named(self.path):
+            self._handle.write(_line(entry))
+            self._handle.flush()
 
     def __enter__(self) -> MetricsFile:
         return self
@@ -31,7 +33,8 @@ class MetricsFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._handle.close()
+        with disk_full_named(self.path):
+            self._handle.close()
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:

@@ -70,6 +70,8 @@ class Mixture:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ZeroToOneError(f"{path}: no such file") from None
+        except OSError as error:
+            raise ZeroToOneError(f"{path}: {error.strerror}") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ZeroToOneError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
         if not isinstance(content, dict) or not isinstance(content.get("weights"), dict):
@@ -79,6 +81,8 @@ class Mixture:
         unknown = sorted(str(name) for name in content if name not in _FIELDS)
         if unknown:
             raise ZeroToOneError(f"{path}: unknown field `{unknown[0]}`; fields are {', '.join(sorted(_FIELDS))}")
+        if not isinstance(content.get("source") or {}, dict):
+            raise ZeroToOneError(f"{path}: `source` must be a mapping")
         weights = {str(domain): weight for domain, weight in content["weights"].items()}
         try:
             return cls(

@@ -123,7 +123,7 @@ def _new_model(
 def _open_folder(path: Path, vocabulary_size: int) -> PreTrainedModel:
     try:
         model: PreTrainedModel = _AUTO.from_pretrained(path, dtype=torch.float32, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # noqa: BLE001 - a broken file raises whatever its reader raises
         raise ZeroToOneError(f"{path}: cannot open the model: {_one_line(error)}") from None
     rows = cast(nn.Embedding, model.get_input_embeddings()).num_embeddings
     if rows < vocabulary_size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ class PretrainConfig:
         for name in ("tokens", "row_length", "batch_rows", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least 1")
-        if self.learning_rate <= 0:
+        if not 0 < self.learning_rate < math.inf:
             raise UsageError("--learning-rate must be above 0")
         if self.schedule not in SCHEDULES:
             raise UsageError(f"--schedule {self.schedule!r} is not one of {', '.join(SCHEDULES)}")
@@ -70,6 +71,8 @@ def pretrain(
     not fit the tokenizer or the row length, and where `output` holds another run.
     """
     shards = open_shards(shards_path, "train")
+    if not shards.tokenizer_path.is_dir():
+        raise ZeroToOneError(f"{shards.tokenizer_path}: no such folder; the model would be without a tokenizer")
     mixture = token_mixture(shards, mixture)
     history = [(0, mixture)]
     sampler = Sampler(shards, history, config.row_length, config.batch_rows, config.seed)
@@ -139,8 +142,14 @@ def read_history(output: Path) -> list[tuple[int, Mixture]]:
     path = output / "weights_history.jsonl"
     if not path.exists():
         raise ZeroToOneError(f"{path}: no such file")
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [(line["first_step"], Mixture(line["weights"], name=line["name"])) for line in lines]
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        history = [(int(line["first_step"]), Mixture(line["weights"], name=line["name"])) for line in lines]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ZeroToOneError(f"{path}: not a history of weights") from None
+    if not history:
+        raise ZeroToOneError(f"{path}: empty file")
+    return history
 
 
 def _parameters(

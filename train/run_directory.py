@@ -18,7 +18,7 @@ import torch
 from transformers import PreTrainedModel
 
 import corpus
-from corpus.errors import ZeroToOneError
+from corpus.errors import UsageError, ZeroToOneError
 from corpus.files import read_json, write_json
 from train.checkpoint import save_weights, write_directory
 
@@ -47,7 +47,7 @@ def open_run(
         _empty(directory)
         write_json(file, run)
         return "new"
-    difference = _difference(read_json(file), run)
+    difference = _difference(read_run(directory), run)
     if difference:
         raise ZeroToOneError(
             f"{directory}: holds another run ({difference}); use --overwrite or another directory"
@@ -59,7 +59,10 @@ def read_run(directory: Path) -> dict[str, Any]:
     """The content of run.json; a ZeroToOneError where `directory` is not a run directory."""
     if not (directory / RUN_FILE).exists():
         raise ZeroToOneError(f"{directory}: not a run directory (no {RUN_FILE})")
-    return dict(read_json(directory / RUN_FILE))
+    run = read_json(directory / RUN_FILE)
+    if not isinstance(run, dict) or "kind" not in run:
+        raise ZeroToOneError(f"{directory / RUN_FILE}: not the record of a run")
+    return run
 
 
 def recorded_parameters(directory: Path, overwrite: bool) -> dict[str, Any]:
@@ -79,6 +82,8 @@ def relative_path(path: Path, directory: Path) -> str:
 
 def set_threads(threads: int | None, recorded: dict[str, Any]) -> int:
     """Fix torch's number of CPU threads: as given, as recorded, or what torch takes by itself."""
+    if threads is not None and threads < 1:
+        raise UsageError("--threads must be at least 1")
     chosen = threads or int(recorded.get("threads", 0)) or torch.get_num_threads()
     torch.set_num_threads(chosen)
     return chosen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class SftConfig:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least 1")
         if self.row_length is not None and self.row_length < 1:
             raise UsageError("--row-length must be at least 1")
-        if self.learning_rate <= 0:
+        if not 0 < self.learning_rate < math.inf:
             raise UsageError("--learning-rate must be above 0")
         if not 0 <= self.held_out < 1:
             raise UsageError("--held-out must be at least 0 and below 1")

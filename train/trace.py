@@ -72,7 +72,10 @@ def _trace_plan(directory: Path, step: int) -> Rows:
     with path.open(encoding="utf-8") as lines:
         plan = lines.readlines()
     _check_step(directory, step, len(plan))
-    return list(json.loads(plan[step])["rows"])
+    try:
+        return list(json.loads(plan[step])["rows"])
+    except (ValueError, KeyError, TypeError):
+        raise ZeroToOneError(f"{path}:{step + 1}: not a step of a plan") from None
 
 
 def _check_step(directory: Path, step: int, steps: int) -> None:
