@@ -19,7 +19,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from corpus.console import log, progress
-from corpus.errors import ZeroToOneError
+from corpus.errors import UsageError, ZeroToOneError
 from train.checkpoint import State, latest_checkpoint, load_trainer_state, load_weights, save_checkpoint
 from train.metrics import MetricsFile
 from train.schedule import Schedule, learning_rate
@@ -110,7 +110,7 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     if precision in ("fp32", "bf16"):
         return precision
     if precision != "auto":
-        raise ZeroToOneError(f"precision {precision!r} is not one of fp32, bf16, auto")
+        raise UsageError(f"--precision {precision!r} is not one of fp32, bf16, auto")
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
