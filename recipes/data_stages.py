@@ -93,7 +93,7 @@ def filter_all(job: Job, documents: dict[str, Path]) -> list[Path]:
     outputs = []
     for name, (rules, paths) in groups.items():
         output = job.at("filter", name)
-        languages = () if name == "code" else LANGUAGES
+        languages = LANGUAGES if name == "prose" else ()
         filter_documents(paths, output, rules=[rules], languages=languages, workers=job.workers)
         outputs.append(output)
     return outputs

@@ -83,7 +83,9 @@ def evaluate_models(job: Job, base: Path, tuned: Path, shards: Path, held_out: P
             temporary.write_text(text, encoding="utf-8")
     config = EvaluationConfig(
         shards=shards,
-        conversations=(str(held_out),),
+        conversations=tuple(
+            str(path) for path in (held_out, job.at("sft", "held_out.jsonl")) if path.stat().st_size
+        ),
         prompts=prompts,
         maximum_tokens=HELD_OUT_TOKENS,
         maximum_new_tokens=96,

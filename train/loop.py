@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 from corpus.console import log, progress
 from corpus.errors import UsageError, ZeroToOneError
 from train.checkpoint import State, latest_checkpoint, load_trainer_state, load_weights, save_checkpoint
+from train.memory import keep_freed_memory
 from train.metrics import MetricsFile
 from train.schedule import Schedule, learning_rate
 
@@ -80,6 +81,8 @@ def fit(
     gradient are not finite.
     """
     device = default_device()
+    if device.type == "cpu":
+        keep_freed_memory()
     checkpoint = latest_checkpoint(run_directory / "checkpoints")
     recorded = load_trainer_state(checkpoint)[0]["config"] if checkpoint else None
     settings = _settings(config, recorded, device, run_directory)
