@@ -63,7 +63,7 @@ def tune(job: Job, base: Path, conversations: Sequence[Path]) -> Path:
     """The same model, tuned on the replies of conversations."""
     config = SftConfig(
         epochs=job.epochs,
-        learning_rate=2e-3,
+        learning_rate=1e-3,
         batch_tokens=2048,
         row_length=512,
         seed=job.seed,
