@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus.errors import ZeroToOneError
-from corpus.files import write_atomically
+from corpus.files import write_json_lines
 from corpus.inputs import DAMAGE, open_binary
 
 ROLES = ("system", "user", "assistant")
@@ -47,9 +47,11 @@ def read_conversations(paths: Sequence[str | Path], set_aside: SetAside | None =
     """
     for path in paths:
         for number, line, reason in _lines(path):
-            record = None
+            record: Any = None
             if reason is None:
-                record, reason = _parse(line)
+                record, reason = parse_json_line(line)
+            if reason is None:
+                reason = conversation_error(record)
             if reason is None:
                 yield _completed(record, path, number)
             elif set_aside is None:
@@ -60,12 +62,21 @@ def read_conversations(paths: Sequence[str | Path], set_aside: SetAside | None =
 
 def write_conversations(path: Path, rows: Iterable[Conversation]) -> int:
     """Write conversations as JSONL, atomically; returns how many."""
-    count = 0
-    with write_atomically(path) as temporary, temporary.open("w", encoding="utf-8") as handle:
-        for row in rows:
-            handle.write(json.dumps(row, ensure_ascii=False) + "\n")
-            count += 1
-    return count
+    return write_json_lines(path, rows)
+
+
+def parse_json_line(line: bytes) -> tuple[Any, str | None]:
+    """The value of a line of JSON and None, or None and why it has none that could be written again."""
+    try:
+        value = json.loads(line.decode("utf-8-sig"))
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeDecodeError:
+        return None, "invalid_utf8"
+    except UnicodeEncodeError:
+        return None, "lone_surrogate"
+    except (ValueError, RecursionError):
+        return None, "invalid_json"
+    return value, None
 
 
 def _lines(path: str | Path) -> Iterator[tuple[int, bytes, str | None]]:
@@ -86,13 +97,3 @@ def _completed(record: Conversation, path: str | Path, number: int) -> Conversat
     for name, value in (("lang", ""), ("source", Path(path).name), ("lineage", {})):
         record.setdefault(name, value)
     return record
-
-
-def _parse(line: bytes) -> tuple[Any, str | None]:
-    try:
-        record = json.loads(line.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        return None, "invalid_utf8"
-    except (ValueError, RecursionError):
-        return None, "invalid_json"
-    return record, conversation_error(record)

@@ -24,6 +24,7 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
 from corpus.errors import UsageError
+from corpus.files import storable
 
 PAGE_SECONDS = 60.0  # of processor time; ten thousand times what a page takes
 
@@ -154,11 +155,7 @@ def _day(value: str) -> str:
 
 def _storable(text: str) -> str:
     """Without what no UTF-8 column holds (lone surrogates) and what cuts texts in C libraries (NUL)."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text.replace("\0", "").strip()
+    return storable(text).replace("\0", "").strip()
 
 
 @contextmanager

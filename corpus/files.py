@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and hashes that do not depend on order or time."""
+"""Files that appear whole or not at all, text that they can hold, and hashes free of order and time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,25 @@ def write_json(path: Path, value: Any) -> None:
     with write_atomically(path) as temporary:
         text = json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Write JSON objects, one a line, atomically; returns how many. Their text is made `storable`."""
+    count = 0
+    with write_atomically(path) as temporary, temporary.open("w", encoding="utf-8") as handle:
+        for row in rows:
+            handle.write(storable(json.dumps(row, ensure_ascii=False)) + "\n")
+            count += 1
+    return count
+
+
+def storable(text: str) -> str:
+    """The text with U+FFFD for each lone surrogate: JSON can spell them, UTF-8 cannot hold them."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 def read_json(path: Path) -> Any:

@@ -25,6 +25,7 @@ import zstandard
 from corpus.compressed import Stream
 from corpus.documents import as_documents, row_id
 from corpus.errors import ZeroToOneError
+from corpus.files import storable
 from corpus.parquet_files import open_parquet, read_batches
 
 FORMATS = {
@@ -321,7 +322,7 @@ def _record_error(record: Any) -> str:
         return "not_an_object"
     if not isinstance(record.get("text"), str | None):
         return "text_not_a_string"
-    return "" if all(name.isascii() or _storable(name) == name for name in record) else "field_name_not_text"
+    return "" if all(name.isascii() or storable(name) == name for name in record) else "field_name_not_text"
 
 
 def _shown(line: bytes) -> str:
@@ -346,13 +347,8 @@ def _json_column(name: str, values: list[Any]) -> pl.Series:
         values = [None if value is None else json.dumps(value, ensure_ascii=False) for value in values]
     if any(isinstance(value, str) for value in values):
         values = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
-        return pl.Series(name, [_storable(value) for value in values], dtype=pl.String)
+        return pl.Series(name, [None if value is None else storable(value) for value in values], dtype=pl.String)
     return pl.Series(name, values, strict=False)
-
-
-def _storable(text: str | None) -> str | None:
-    """JSON can spell lone surrogates, which no UTF-8 column holds: they become the replacement character."""
-    return None if text is None else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _read_text(unit: Unit, quarantine: Quarantine) -> Iterator[pl.DataFrame]:

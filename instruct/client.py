@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 import openai
 
 from corpus.errors import UsageError, ZeroToOneError
+from corpus.files import storable
 from instruct import retries
 from instruct.budget import TokenBudget, largest_prompt
 from instruct.cache import RequestCache, StoredReply, public_url, request_key
@@ -270,10 +271,7 @@ def parse_completion(body: bytes) -> StoredReply:
 
 
 def _valid(text: Any) -> str:
-    """A text that UTF-8 can hold: half of a surrogate pair becomes U+FFFD."""
-    if not isinstance(text, str):
-        return ""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return storable(text) if isinstance(text, str) else ""
 
 
 def _reply(key: str, stored: StoredReply) -> Reply:

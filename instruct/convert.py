@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from corpus.console import progress
-from corpus.conversations import Conversation
+from corpus.conversations import Conversation, parse_json_line
 from corpus.errors import UsageError, ZeroToOneError
-from corpus.files import file_hash, write_atomically
+from corpus.files import file_hash, write_atomically, write_json_lines
 from corpus.inputs import DAMAGE, open_binary
 from instruct.forms import READABLE, WRITABLE, FormError, detect, from_conversation, rounds_in, to_conversation
-from instruct.runs import SetAside, write_rows
+from instruct.runs import SetAside
 
 
 @dataclass
@@ -75,7 +75,7 @@ def convert(
                 raise ZeroToOneError(f"{output}: exists with other content; use --overwrite or another name")
     aside = output.with_name(f"{output.name}.set_aside.jsonl")
     if result.set_aside:
-        write_rows(aside, map(asdict, result.set_aside))
+        write_json_lines(aside, map(asdict, result.set_aside))
     else:
         aside.unlink(missing_ok=True)
     return result
@@ -170,13 +170,5 @@ def _array(path: str, name: str, content: bytes) -> Iterator[tuple[str, Any, str
 
 def parse_line(line: bytes) -> Any:
     """The value of a line of JSON, or the FormError that it is."""
-    try:
-        value = json.loads(line.decode("utf-8-sig"))
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
-        return FormError("lone_surrogate")
-    except UnicodeDecodeError:
-        return FormError("invalid_utf8")
-    except (ValueError, RecursionError):
-        return FormError("invalid_json")
-    return value
+    value, reason = parse_json_line(line)
+    return FormError(reason) if reason else value

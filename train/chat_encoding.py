@@ -101,7 +101,7 @@ class PlainText:
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
-            raise EncodingError("invalid_unicode") from None
+            raise EncodingError("lone_surrogate") from None
         encoded = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
         return list(encoded["input_ids"])
 

@@ -154,7 +154,7 @@ def finished(base, tmp_path_factory):
 
 def test_unusable_lines_are_set_aside_with_their_reason(finished, base, tmp_path):
     file, output, summary = finished
-    reasons = {"invalid_json": 1, "invalid_unicode": 1, "no_messages": 1, "too_long": 1}
+    reasons = {"invalid_json": 1, "lone_surrogate": 1, "no_messages": 1, "too_long": 1}
     assert summary["set_aside"] == reasons
     entries = [json.loads(line) for line in (output / "set_aside.jsonl").read_text().splitlines()]
     assert {entry["reason"] for entry in entries} == set(reasons)
