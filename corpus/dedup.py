@@ -7,35 +7,25 @@ Text is read twice and never held; keys (200 to 300 bytes a document) are.
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-import corpus
 from corpus.dedup_group import KEEP, assigned_path, group
 from corpus.dedup_sign import SignTask, has_documents, read_for_signing, sign_unit, signed_path
-from corpus.engine import UnitOutput, unit_marker
+from corpus.engine import Parameters, Step, UnitOutput, process_units
 from corpus.errors import UsageError, ZeroToOneError
-from corpus.files import read_json, write_json
-from corpus.inputs import Unit, file_size, fingerprint, plan_units, read_documents
+from corpus.inputs import Unit, plan_units, read_documents
 from corpus.minhash import Banding, choose_banding
-from corpus.output import claim_output, input_entries
+from corpus.output import unit_claim
 from corpus.quarantine import nothing_to_read
 from corpus.workers import run_units
 
 METHODS = ("exact", "minhash")
 _STAGES = ("signed", "assigned")
-
-
-@dataclass(frozen=True)
-class _WriteTask:
-    unit: Unit
-    output: Path
-    strict: bool
 
 
 def dedup_documents(
@@ -65,39 +55,31 @@ def dedup_documents(
     verified pairs that joined the clusters).
     """
     banding = _check(method, threshold, ngram, keep)
-    started = time.monotonic()
     units = plan_units(inputs)
-    files = sorted({path for unit in units for path in unit.files()})
     parameters: dict[str, Any] = {"method": method, "keep": keep, "scope": scope}
     if banding is not None:
         parameters |= {"threshold": threshold, "ngram": ngram}
     column = None if scope == "all" else scope
     # Before the output is claimed: a wrong column should not need --overwrite to be corrected.
     next(read_for_signing(SignTask(units[0], output, banding, ngram, column, strict)), None)
-    prints = [fingerprint(path) for path in files]
-    if claim_output(output, "dedup", parameters, prints, overwrite) == "done":
+    step = Step("dedup", parameters, _write_unit)
+    claim = unit_claim(step.command, parameters, inputs, units, output)
+    earlier = claim.finished(overwrite)
+    if earlier is not None:
         _remove_stages(output)
-        return dict(read_json(output / "manifest.json"))
+        return earlier
     unsigned = [unit for unit in units if not signed_path(output, unit.index).exists()]
     tasks = [SignTask(unit, output, banding, ngram, column, strict) for unit in unsigned]
     run_units(sign_unit, tasks, workers=workers, engine=engine, description="dedup: signing")
     if not any(has_documents(output, unit.index) for unit in units):
         raise nothing_to_read(inputs, units, "documents to read")
     found = group(output, units, banding, threshold, keep)
-    unwritten = [unit for unit in units if not unit_marker(output, unit.index).exists()]
-    writing = [_WriteTask(unit, output, strict) for unit in unwritten]
-    run_units(_write_unit, writing, workers=workers, engine=engine, description="dedup: writing")
-    counts, reasons = _sum(output, units)
-    manifest = {
-        "command": "dedup",
-        "version": corpus.__version__,
-        "parameters": parameters | (asdict(banding) if banding else {}),
-        "inputs": input_entries(inputs, output, sum(file_size(path) for path in files)),
-        "counts": dict(sorted({**counts, **found}.items())),
-        "reasons": reasons,
-        "seconds": round(time.monotonic() - started, 3),
-    }
-    write_json(output / "manifest.json", manifest)
+    counts, reasons = process_units(step, units, output, workers=workers, engine=engine, strict=strict)
+    manifest = claim.write_manifest(
+        parameters=parameters | (asdict(banding) if banding else {}),
+        counts=dict(sorted({**counts, **found}.items())),
+        reasons=reasons,
+    )
     _remove_stages(output)
     return manifest
 
@@ -112,21 +94,15 @@ def _check(method: str, threshold: float, ngram: int, keep: str) -> Banding | No
     return choose_banding(threshold) if method == "minhash" else None
 
 
-def _write_unit(task: _WriteTask) -> None:
-    output = UnitOutput(task.output, task.unit.index, task.strict)
-    try:
-        path = assigned_path(task.output, task.unit.index)
-        assigned = pl.read_parquet(path) if path.exists() else None
-        row = 0
-        for frame in read_documents(task.unit, output):
-            if assigned is None or row + frame.height > assigned.height:
-                raise ZeroToOneError(f"{task.unit.path}: changed while it was read; use --overwrite")
-            _write_frame(frame, assigned.slice(row, frame.height), output)
-            row += frame.height
-        output.close()
-    except BaseException:
-        output.abort()
-        raise
+def _write_unit(unit: Unit, _: Parameters, output: UnitOutput) -> None:
+    path = assigned_path(output.directory, unit.index)
+    assigned = pl.read_parquet(path) if path.exists() else None
+    row = 0
+    for frame in read_documents(unit, output):
+        if assigned is None or row + frame.height > assigned.height:
+            raise ZeroToOneError(f"{unit.path}: changed while it was read; use --overwrite")
+        _write_frame(frame, assigned.slice(row, frame.height), output)
+        row += frame.height
 
 
 def _write_frame(frame: pl.DataFrame, assigned: pl.DataFrame, output: UnitOutput) -> None:
@@ -147,16 +123,6 @@ def _write_frame(frame: pl.DataFrame, assigned: pl.DataFrame, output: UnitOutput
     output.count("documents_removed", removed.height)
     for reason, count in removed.group_by("reason").len().sort("reason").iter_rows():
         output.reason(reason, count)
-
-
-def _sum(output: Path, units: Sequence[Unit]) -> tuple[dict[str, int], dict[str, int]]:
-    totals: dict[str, dict[str, int]] = {"counts": {}, "reasons": {}}
-    for unit in units:
-        marker = read_json(unit_marker(output, unit.index))
-        for kind, total in totals.items():
-            for name, value in marker[kind].items():
-                total[name] = total.get(name, 0) + value
-    return totals["counts"], dict(sorted(totals["reasons"].items()))
 
 
 def _remove_stages(output: Path) -> None:

@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import corpus
 from corpus.errors import ZeroToOneError
 from corpus.files import disk_full_named, read_json, write_json
-from corpus.inputs import Unit, file_size, fingerprint, plan_units
-from corpus.output import claim_output, input_entries
+from corpus.inputs import Unit, plan_units
+from corpus.output import Manifest as Manifest
+from corpus.output import unit_claim
 from corpus.workers import run_units, tick
 
 _ROW_GROUP_BYTES = 32 * 2**20
 
 Parameters = dict[str, Any]
-Manifest = dict[str, Any]
 
 
 class UnitOutput:
-    """What one unit writes: tables, counts, reasons. Its files get their names only when the unit is done."""
+    """What one unit writes: tables, counts, reasons. Its files get their names only when the unit is done.
+
+    A context: closed where it ends well, otherwise aborted.
+    """
 
     def __init__(self, directory: Path, index: int, strict: bool = False) -> None:
         self.directory, self.index, self.strict = directory, index, strict
@@ -37,6 +39,21 @@ class UnitOutput:
         self.reasons: Counter[str] = Counter()
         self._writers: dict[str, _TableWriter] = {}
         self._set_aside: list[dict[str, str]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.abort()
+            return
+        try:
+            self.close()
+        except BaseException:
+            self.abort()
+            raise
 
     def write(self, table: str, frame: pl.DataFrame) -> None:
         """Append rows to `<directory>/<table>/part-<unit>.parquet`."""
@@ -173,29 +190,25 @@ def run_step(
     inputs returns at once. Raises ZeroToOneError when the directory holds another command's or other
     parameters' output (unless `overwrite`), or when the input holds no documents at all.
     """
-    started = time.monotonic()
     units = plan_units(inputs)
-    files = sorted({path for unit in units for path in unit.files()})
-    prints = [fingerprint(path) for path in files]
-    if claim_output(output, step.command, step.parameters, prints, overwrite) == "done":
-        return dict(read_json(output / "manifest.json"))
+    claim = unit_claim(step.command, step.parameters, inputs, units, output)
+    earlier = claim.finished(overwrite)
+    if earlier is not None:
+        return earlier
+    counts, reasons = process_units(step, units, output, workers=workers, engine=engine, strict=strict)
+    if not any(value for name, value in counts.items() if name.endswith("_in")):
+        raise ZeroToOneError(f"{', '.join(map(str, inputs))}: no documents to read{first_set_aside(output)}")
+    return claim.write_manifest(counts=counts, reasons=reasons)
+
+
+def process_units(
+    step: Step, units: Sequence[Unit], output: Path, *, workers: int | None, engine: str, strict: bool
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Run a step's function over the units that no earlier run finished; all units' counts and reasons, summed."""
     waiting = [unit for unit in units if not unit_marker(output, unit.index).exists()]
     tasks = [_Task(step, unit, output, strict) for unit in waiting]
     run_units(_run_task, tasks, workers=workers, engine=engine, description=step.command)
-    counts, reasons = _sum_markers(output, units)
-    manifest = {
-        "command": step.command,
-        "version": corpus.__version__,
-        "parameters": step.parameters,
-        "inputs": input_entries(inputs, output, sum(file_size(path) for path in files)),
-        "counts": counts,
-        "reasons": reasons,
-        "seconds": round(time.monotonic() - started, 3),
-    }
-    if not any(value for name, value in counts.items() if name.endswith("_in")):
-        raise ZeroToOneError(f"{', '.join(map(str, inputs))}: no documents to read{first_set_aside(output)}")
-    write_json(output / "manifest.json", manifest)
-    return manifest
+    return _sum_markers(output, units)
 
 
 def first_set_aside(output: Path) -> str:
@@ -207,16 +220,11 @@ def first_set_aside(output: Path) -> str:
 
 
 def _run_task(task: _Task) -> None:
-    output = UnitOutput(task.directory, task.unit.index, task.strict)
     try:
-        task.step.process(task.unit, task.step.parameters, output)
-        output.close()
+        with UnitOutput(task.directory, task.unit.index, task.strict) as output:
+            task.step.process(task.unit, task.step.parameters, output)
     except pa.ArrowInvalid as error:
-        output.abort()
         raise ZeroToOneError(f"{task.unit.path}: {str(error).splitlines()[0]}") from None
-    except BaseException:
-        output.abort()
-        raise
 
 
 def _sum_markers(output: Path, units: Sequence[Unit]) -> tuple[dict[str, int], dict[str, int]]:

@@ -1,15 +1,65 @@
-"""Output directories: who may write into one, and how its manifest names where it came from."""
+"""Output directories: who may write into one, and the manifest that says what made it from what."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import corpus
 from corpus.errors import ZeroToOneError
 from corpus.files import read_json, write_json
+from corpus.inputs import Unit, file_size, fingerprint
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A command on its way to an output directory's manifest: all that the output depends on."""
+
+    command: str
+    parameters: dict[str, Any]
+    inputs: Sequence[str | Path]
+    fingerprints: Sequence[str]
+    input_bytes: int
+    output: Path
+    started: float = field(default_factory=time.monotonic)
+
+    def finished(self, overwrite: bool) -> Manifest | None:
+        """Take the directory (`claim_output`); the manifest where the command has finished before, else None."""
+        state = claim_output(self.output, self.command, self.parameters, self.fingerprints, overwrite)
+        return dict(read_json(self.output / "manifest.json")) if state == "done" else None
+
+    def manifest(self, **entries: Any) -> Manifest:
+        """What the output was made with and from, how long that took, and `entries`."""
+        return {
+            "command": self.command,
+            "version": corpus.__version__,
+            "parameters": self.parameters,
+            "inputs": input_entries(self.inputs, self.output, self.input_bytes),
+            **entries,
+            "seconds": round(time.monotonic() - self.started, 3),
+        }
+
+    def write_manifest(self, **entries: Any) -> Manifest:
+        """Write `manifest.json`, which says that the output is whole, and return it."""
+        manifest = self.manifest(**entries)
+        write_json(self.output / "manifest.json", manifest)
+        return manifest
+
+
+def unit_claim(
+    command: str, parameters: dict[str, Any], inputs: Sequence[str | Path], units: Sequence[Unit], output: Path
+) -> Claim:
+    """The claim of a command that reads the files of some units, which `inputs` gave."""
+    files = sorted({path for unit in units for path in unit.files()})
+    prints = [fingerprint(path) for path in files]
+    return Claim(command, parameters, inputs, prints, sum(file_size(path) for path in files), output)
 
 
 def claim_output(

@@ -7,7 +7,6 @@ and joined, one domain at a time. Which documents are held out depends on their 
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,12 +17,11 @@ import numpy as np
 import polars as pl
 from tokenizers import Tokenizer
 
-import corpus
-from corpus.engine import UnitOutput, first_set_aside, unit_marker
+from corpus.engine import Parameters, Step, UnitOutput, first_set_aside, process_units
 from corpus.errors import UsageError, ZeroToOneError
 from corpus.files import file_hash, read_json, slug, stable_fraction, write_atomically, write_json
-from corpus.inputs import Unit, file_size, fingerprint, plan_units, read_documents
-from corpus.output import claim_output, input_entries
+from corpus.inputs import Unit, plan_units, read_documents
+from corpus.output import unit_claim
 from corpus.shards import DOCUMENT_COLUMNS, SPLITS, token_type, write_domain, write_shards_manifest
 from corpus.tokenizer import end_of_text_id, load_tokenizer, tokenizer_hash
 from corpus.workers import run_units
@@ -41,13 +39,6 @@ _TOKENIZER_FILES = (
     "vocab.txt",
     "tokenizer.model",
 )
-
-
-@dataclass(frozen=True)
-class _EncodeTask:
-    unit: Unit
-    shards: Path
-    strict: bool
 
 
 @dataclass(frozen=True)
@@ -82,23 +73,16 @@ def tokenize_documents(
     if not 0 <= held_out < 1:
         raise UsageError("--held-out is a share of documents: at least 0, below 1")
     end_of_text_id(tokenizer)  # a broken tokenizer should not claim the output
-    started = time.monotonic()
     units = plan_units(inputs)
-    files = sorted({path for unit in units for path in unit.files()})
-    prints = [fingerprint(path) for path in files]
     parameters = {"held_out": held_out, "seed": seed, "tokenizer_hash": tokenizer_hash(tokenizer)}
-    if claim_output(output, "tokenize", parameters, prints, overwrite) == "done":
+    step = Step("tokenize", parameters, _encode_unit)
+    claim = unit_claim(step.command, parameters, inputs, units, output)
+    earlier = claim.finished(overwrite)
+    if earlier is not None:
         _remove_parts(output)
-        return dict(read_json(output / "manifest.json"))
+        return earlier
     _copy_tokenizer(tokenizer, output / "tokenizer")
-    waiting = [unit for unit in units if not unit_marker(output, unit.index).exists()]
-    run_units(
-        _encode_unit,
-        [_EncodeTask(unit, output, strict) for unit in waiting],
-        workers=workers,
-        engine=engine,
-        description="tokenize",
-    )
+    counts, _ = process_units(step, units, output, workers=workers, engine=engine, strict=strict)
     domains = sorted(path.name for path in _parts(output).glob("*"))
     if not domains:
         names = ", ".join(map(str, inputs))
@@ -107,15 +91,7 @@ def tokenize_documents(
     joined = run_units(
         _join_domain, tasks, workers=workers, engine=engine, description="tokenize: joining domains"
     )
-    manifest = {
-        "command": "tokenize",
-        "version": corpus.__version__,
-        "parameters": parameters,
-        "inputs": input_entries(inputs, output, sum(file_size(path) for path in files)),
-        "counts": _sum_counts(output, units),
-        "seconds": round(time.monotonic() - started, 3),
-        **_shards_entries(output, joined),
-    }
+    manifest = claim.manifest(counts=counts, **_shards_entries(output, joined))
     write_shards_manifest(output, manifest)
     _remove_parts(output)
     return manifest
@@ -147,15 +123,9 @@ def split_ids(ids: Sequence[str], held_out: float, seed: int) -> np.ndarray:
     return np.asarray(chosen)
 
 
-def _encode_unit(task: _EncodeTask) -> None:
-    output = UnitOutput(task.shards, task.unit.index, task.strict)
-    try:
-        for frame in read_documents(task.unit, output, _READ_COLUMNS):
-            _encode_frame(frame, output, task.shards / "tokenizer")
-        output.close()
-    except BaseException:
-        output.abort()
-        raise
+def _encode_unit(unit: Unit, _: Parameters, output: UnitOutput) -> None:
+    for frame in read_documents(unit, output, _READ_COLUMNS):
+        _encode_frame(frame, output, output.directory / "tokenizer")
 
 
 def _encode_frame(frame: pl.DataFrame, output: UnitOutput, folder: Path) -> None:
@@ -236,14 +206,6 @@ def _shards_entries(shards: Path, joined: Sequence[tuple[str, dict[str, Any]]]) 
         "dtype": token_type(vocabulary_size),
         "splits": splits,
     }
-
-
-def _sum_counts(shards: Path, units: Sequence[Unit]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for unit in units:
-        for name, value in read_json(unit_marker(shards, unit.index))["counts"].items():
-            counts[name] = counts.get(name, 0) + value
-    return dict(sorted(counts.items()))
 
 
 def _parts(shards: Path) -> Path:

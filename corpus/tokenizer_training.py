@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-import corpus
 from corpus.console import log, progress
 from corpus.errors import UsageError
-from corpus.files import read_json, stable_fraction, write_json
-from corpus.inputs import Unit, file_size, fingerprint, plan_units, read_documents
-from corpus.output import claim_output, input_entries
+from corpus.files import stable_fraction
+from corpus.inputs import Unit, plan_units, read_documents
+from corpus.output import unit_claim
 from corpus.quarantine import Skipped, nothing_to_read
 from corpus.tokenizer import SMALLEST_VOCABULARY, save_tokenizer, tokenizer_hash, train_bpe
 
@@ -43,13 +41,12 @@ def build_tokenizer(
         raise UsageError(f"--vocabulary-size {vocabulary_size}: at least {SMALLEST_VOCABULARY} (all bytes)")
     if sample_bytes < 1:
         raise UsageError("--sample-bytes must be at least 1")
-    started = time.monotonic()
     units = plan_units(inputs)
-    files = sorted({path for unit in units for path in unit.files()})
     parameters = {"vocabulary_size": vocabulary_size, "sample_bytes": sample_bytes, "seed": seed}
-    prints = [fingerprint(path) for path in files]
-    if claim_output(output, "tokenizer", parameters, prints, overwrite) == "done":
-        return dict(read_json(output / "manifest.json"))
+    claim = unit_claim("tokenizer", parameters, inputs, units, output)
+    earlier = claim.finished(overwrite)
+    if earlier is not None:
+        return earlier
     quarantine = Skipped(strict)
     sizes = _measure(units, seed, quarantine)
     if not sizes.height:
@@ -62,18 +59,11 @@ def build_tokenizer(
     if found < vocabulary_size:
         log(f"the sample has only {found:,} tokens that occur twice, not {vocabulary_size:,}")
     save_tokenizer(tokenizer, output)
-    manifest = {
-        "command": "tokenizer",
-        "version": corpus.__version__,
-        "parameters": parameters,
-        "inputs": input_entries(inputs, output, sum(file_size(path) for path in files)),
-        "seconds": round(time.monotonic() - started, 3),
-        "counts": {"vocabulary_size": found, "set_aside": skipped},
-        "sample": {name: {key: entry[key] for key in ("documents", "bytes")} for name, entry in plan.items()},
-        "tokenizer_hash": tokenizer_hash(output),
-    }
-    write_json(output / "manifest.json", manifest)
-    return manifest
+    return claim.write_manifest(
+        counts={"vocabulary_size": found, "set_aside": skipped},
+        sample={name: {key: entry[key] for key in ("documents", "bytes")} for name, entry in plan.items()},
+        tokenizer_hash=tokenizer_hash(output),
+    )
 
 
 def share_budget(sizes: Mapping[str, int], budget: int) -> dict[str, int]:

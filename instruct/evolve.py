@@ -18,6 +18,7 @@ from corpus.console import Progress, progress
 from corpus.conversations import Conversation
 from corpus.errors import UsageError, ZeroToOneError
 from corpus.files import file_hash, stable_fraction, text_hash
+from corpus.output import Manifest
 from instruct.cache import RequestCache, canonical_json
 from instruct.client import ChatClient, Endpoint, Reply, Request, Tally, map_in_order
 from instruct.convert import ConvertResult, read_rows, set_aside
@@ -25,7 +26,7 @@ from instruct.elimination import answer_fault, is_equal, leaks_prompt, without_l
 from instruct.forms import alpaca_messages
 from instruct.language import has_chinese
 from instruct.prompt import LANGUAGES, Prompt, load_prompts
-from instruct.runs import Manifest, Row, Run, RunResult, Usage
+from instruct.runs import Row, Run, RunResult, Usage, total_size
 from instruct.seed_tasks import BUILTIN, read_seed_tasks
 
 OPERATIONS = ("add_constraints", "deepen", "concretise", "add_reasoning", "complicate_input", "breadth")
@@ -122,7 +123,7 @@ def evolve(
     files = [path for path in inputs if path != BUILTIN]
     prints = [text_hash(canonical_json([asdict(instruction) for instruction in pool]))]
     prints += [file_hash(Path(path)) for path in files if Path(path).is_file()]
-    run = Run("instruct evolve", parameters, files, prints, output)
+    run = Run("instruct evolve", parameters, files, prints, total_size(files), output)
     earlier = run.finished(overwrite)
     if earlier is not None:
         return earlier, None

@@ -19,13 +19,14 @@ from typing import Any
 from corpus.console import Progress, progress
 from corpus.errors import UsageError
 from corpus.files import text_hash
+from corpus.output import Manifest
 from instruct.cache import RequestCache, canonical_json
 from instruct.client import BUDGET_SPENT, UNPAID, ChatClient, Endpoint, Reply, Request, Tally, map_in_order
 from instruct.filters import task_fault
 from instruct.forms import alpaca_messages
 from instruct.novelty import NoveltyIndex
 from instruct.prompt import load_prompts
-from instruct.runs import Manifest, Run, RunResult, refuse_if_strict
+from instruct.runs import Run, RunResult, refuse_if_strict, total_size
 from instruct.seed_tasks import BUILTIN, SeedTask, read_seed_tasks
 from instruct.tasks import Task, parse, render
 
@@ -85,7 +86,7 @@ def generate(
     }
     prints = [text_hash(canonical_json([asdict(task) for task in tasks]))]
     inputs = [] if seeds == BUILTIN else [seeds]
-    run = Run("instruct generate", parameters, inputs, prints, output)
+    run = Run("instruct generate", parameters, inputs, prints, total_size(inputs), output)
     earlier = run.finished(overwrite)
     if earlier is not None:
         return earlier, None

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import corpus
 from corpus.console import log, print_summary
 from corpus.conversations import Conversation, write_conversations
 from corpus.errors import ZeroToOneError
-from corpus.files import read_json, write_atomically, write_json
-from corpus.output import claim_output, input_entries
+from corpus.files import write_json_lines
+from corpus.output import Claim, Manifest
 from instruct.client import UNPAID, Reply, Tally
 
-Manifest = dict[str, Any]
 Row = dict[str, Any]
 
 
@@ -60,54 +56,26 @@ class RunResult:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Run:
-    """A command with all that changes its output, and the directory that it writes."""
-
-    command: str
-    parameters: dict[str, Any]
-    inputs: Sequence[str | Path]
-    fingerprints: Sequence[str]
-    output: Path
-    started: float = field(default_factory=time.monotonic)
+class Run(Claim):
+    """The claim of a command that asks a model: a directory with failed requests is not finished."""
 
     def finished(self, overwrite: bool) -> Manifest | None:
         """Claim the directory; the manifest of an earlier run that finished without a failed request."""
-        state = claim_output(self.output, self.command, self.parameters, self.fingerprints, overwrite)
-        if state != "done":
-            return None
-        manifest: Manifest = read_json(self.output / "manifest.json")
-        return None if manifest["usage"]["failed"] else manifest
+        manifest = super().finished(overwrite)
+        return None if manifest is None or manifest["usage"]["failed"] else manifest
 
     def write(self, result: RunResult) -> Manifest:
         """Write `conversations.jsonl`, `removed.jsonl`, `set_aside.jsonl`, then `manifest.json`."""
         write_conversations(self.output / "conversations.jsonl", result.kept)
-        write_rows(self.output / "removed.jsonl", result.removed)
-        write_rows(self.output / "set_aside.jsonl", map(asdict, result.set_aside))
+        write_json_lines(self.output / "removed.jsonl", result.removed)
+        write_json_lines(self.output / "set_aside.jsonl", map(asdict, result.set_aside))
         reasons = Counter(row["reason"] for row in result.removed)
-        manifest: Manifest = {
-            "command": self.command,
-            "version": corpus.__version__,
-            "parameters": self.parameters,
-            "inputs": input_entries(self.inputs, self.output, _total_size(self.inputs)),
-            "counts": {**result.counts, "rows_kept": len(result.kept), "rows_removed": len(result.removed)},
-            "reasons": dict(sorted(reasons.items())),
-            "usage": asdict(result.usage),
+        return self.write_manifest(
+            counts={**result.counts, "rows_kept": len(result.kept), "rows_removed": len(result.removed)},
+            reasons=dict(sorted(reasons.items())),
+            usage=asdict(result.usage),
             **result.details,
-            "seconds": round(time.monotonic() - self.started, 3),
-        }
-        write_json(self.output / "manifest.json", manifest)
-        return manifest
-
-
-def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Write JSON objects, one a line, atomically; returns how many."""
-    count = 0
-    with write_atomically(path) as temporary, temporary.open("w", encoding="utf-8") as handle:
-        for row in rows:
-            handle.write(json.dumps(row, ensure_ascii=False) + "\n")
-            count += 1
-    return count
+        )
 
 
 def refuse_if_strict(set_aside: Sequence[SetAside], strict: bool) -> None:
@@ -136,5 +104,6 @@ def print_run(title: str, manifest: Manifest, output: Path, tally: Tally | None,
         log(f"{usage['failed']:,} requests failed; the same command asks them again, and nothing else")
 
 
-def _total_size(inputs: Sequence[str | Path]) -> int:
+def total_size(inputs: Sequence[str | Path]) -> int:
+    """Bytes of the inputs that are files."""
     return sum(Path(item).stat().st_size for item in inputs if Path(item).is_file())

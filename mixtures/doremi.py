@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,11 +18,10 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedModel
 
-import corpus
 from corpus.console import log
 from corpus.errors import UsageError, ZeroToOneError
-from corpus.files import file_hash, read_json, write_atomically, write_json
-from corpus.output import claim_output, input_entries
+from corpus.files import file_hash, read_json, write_atomically
+from corpus.output import Claim
 from corpus.shards import Shards, open_shards
 from mixtures.certainty import bootstrap_intervals, drift
 from mixtures.plan import resolve_weights
@@ -98,17 +96,19 @@ def doremi(shards_path: Path, output: Path, config: DoReMiConfig, *, overwrite: 
     The domains are those that the baseline gives weight. A search that has begun goes on, a finished one returns
     at once. Raises ZeroToOneError where the baseline does not fit the shards or `output` holds another search.
     """
-    started = time.monotonic()
     shards = open_shards(shards_path, "train")
     budget = float(config.steps * config.batch_rows * config.row_length)
     baseline = resolve_weights(config.baseline, shard_sizes(shards), budget, shards_path)
     recorded = {} if overwrite else _recorded(output)
     parameters = _parameters(config, baseline, recorded)
+    size = sum(shard.tokens.nbytes for shard in shards.domains.values())
+    claim = Claim("mixtures doremi", parameters, [shards_path], [shards.hash], size, output)
     search = _prepare(shards, config, baseline, parameters["precision"])
     check_isolation(_model(search), config.model)
-    if claim_output(output, "mixtures doremi", parameters, [shards.hash], overwrite) == "done":
+    earlier = claim.finished(overwrite)
+    if earlier is not None:
         log(f"{output}: finished before")
-        return dict(read_json(output / "manifest.json")["result"])
+        return dict(earlier["result"])
     found: list[_Found] = []
     reference = baseline
     for number in range(1, config.rounds + 1):
@@ -120,18 +120,8 @@ def doremi(shards_path: Path, output: Path, config: DoReMiConfig, *, overwrite: 
             break
     result = _result(search, baseline, found[-1])
     _write(search, output, parameters, baseline, found, result)
-    manifest = {
-        "command": "mixtures doremi",
-        "version": corpus.__version__,
-        "parameters": parameters,
-        "inputs": input_entries(
-            [shards_path], output, sum(shard.tokens.nbytes for shard in shards.domains.values())
-        ),
-        "counts": {"rounds": len(found), "steps": config.steps, "tokens": _tokens(search, len(found))},
-        "result": result,
-        "seconds": round(time.monotonic() - started, 3),
-    }
-    write_json(output / "manifest.json", manifest)
+    counts = {"rounds": len(found), "steps": config.steps, "tokens": _tokens(search, len(found))}
+    claim.write_manifest(counts=counts, result=result)
     return result
 
 

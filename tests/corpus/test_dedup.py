@@ -19,6 +19,7 @@ import corpus.dedup_group as group_module
 import corpus.dedup_sign as sign_module
 from corpus.dedup import dedup_documents
 from corpus.errors import UsageError, ZeroToOneError
+from corpus.output import Claim
 from tests.corpus.test_minhash import brute_jaccard, brute_shingles
 
 
@@ -260,7 +261,7 @@ def test_same_bytes_for_any_workers_and_after_interruptions(
         (group_module, "find_clusters", 1),
         (group_module, "_write_edges", 1),
         (dedup_module, "_write_frame", 3),
-        (dedup_module, "write_json", 1),
+        (Claim, "write_manifest", 1),
         (dedup_module, "_remove_stages", 1),
     ]
     for module, name, call in places:
@@ -278,10 +279,10 @@ def fail_on_call(patch: pytest.MonkeyPatch, module: Any, name: str, call: int) -
     original = getattr(module, name)
     calls = iter(range(1, 1000))
 
-    def failing(*arguments: Any) -> Any:
+    def failing(*arguments: Any, **named: Any) -> Any:
         if next(calls) == call:
             raise KeyboardInterrupt
-        return original(*arguments)
+        return original(*arguments, **named)
 
     patch.setattr(module, name, failing)
 
