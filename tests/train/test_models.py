@@ -94,6 +94,14 @@ def test_architecture_that_leaks_is_refused() -> None:
         check_isolation(micro("bloom"), "my-model")
 
 
+def test_model_of_no_numbers_is_refused() -> None:
+    model = micro("llama")
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    with pytest.raises(ZeroToOneError, match="my-model"):
+        check_isolation(model, "my-model")
+
+
 def test_isolation_probe_leaves_the_mode() -> None:
     model = micro("llama")
     model.train()
