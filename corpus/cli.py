@@ -1,5 +1,7 @@
 """The program `corpus`: web pages → documents → token shards."""
 
+from collections.abc import Callable
+
 import typer
 
 from corpus.commands.dedup import dedup
@@ -12,7 +14,7 @@ from corpus.commands.tokenize import tokenize
 from corpus.commands.tokenizer import tokenizer
 from corpus.console import run
 
-VERBS = {
+VERBS: dict[str, Callable[..., None]] = {
     "extract": extract,
     "filter": filter_documents,
     "dedup": dedup,
