@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import typer
@@ -31,6 +31,14 @@ _GO_ON = "interrupted; run the same command again to go on from here"
 _LINE_SECONDS = 10.0
 
 _stderr = Console(stderr=True, highlight=False)
+
+
+def program(text: str, verbs: Sequence[Callable[..., None]]) -> typer.Typer:
+    """A program of verbs, each a function of that name; `text` is what `--help` says about it."""
+    app = typer.Typer(help=text, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    for verb in verbs:
+        app.command()(verb)
+    return app
 
 
 def run(app: typer.Typer) -> None:

@@ -1,25 +1,13 @@
 """The program `train`: shards and conversations → models."""
 
-import typer
-
-from corpus.console import run
+from corpus.console import program, run
 from train.commands.chat import chat
 from train.commands.evaluate import evaluate
 from train.commands.pretrain import pretrain
 from train.commands.sft import sft
 from train.commands.trace import trace
 
-app = typer.Typer(
-    help="Token shards and conversations to language models.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command()(pretrain)
-app.command()(sft)
-app.command()(evaluate)
-app.command()(chat)
-app.command()(trace)
+app = program("Token shards and conversations to language models.", (pretrain, sft, evaluate, chat, trace))
 
 
 def main() -> None:

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from corpus import options
 from corpus.console import print_summary
 from corpus.dedup import dedup_documents
 
 
 def dedup(
-    inputs: Annotated[list[str], typer.Argument(help="Dataset directories, files, globs or URLs of documents.")],
+    inputs: options.Documents,
     output: Annotated[Path, typer.Option("-o", "--output", help="The dataset directory to write.")],
     method: Annotated[
         str,
@@ -24,11 +25,11 @@ def dedup(
     ngram: Annotated[int, typer.Option(help="Words a shingle; a Chinese or Japanese character is a word.")] = 5,
     keep: Annotated[str, typer.Option(help="first or longest member of a cluster.")] = "first",
     scope: Annotated[str, typer.Option(help="all, or a column in which duplicates must agree.")] = "all",
-    workers: Annotated[int | None, typer.Option(help="Processes; all processors by default.")] = None,
-    engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on the first broken record.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    workers: options.Workers = None,
+    engine: options.Engine = "local",
+    strict: options.Strict = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Keep one document of every cluster of duplicates, with the evidence in clusters/.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from corpus import options
 from corpus.console import print_summary
 from corpus.explain import Finding, explain_document
 
@@ -14,7 +15,7 @@ from corpus.explain import Finding, explain_document
 def explain(
     identifier: Annotated[str, typer.Argument(metavar="ID", help="A document's id or URL.")],
     directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Directories that steps wrote.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show what every step did with a document and why, back to the page that it came from.
 

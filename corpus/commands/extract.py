@@ -8,6 +8,7 @@ from typing import Annotated
 import polars as pl
 import typer
 
+from corpus import options
 from corpus.console import log, print_summary
 from corpus.extract import AUTO_DOMAIN, ExtractOptions
 from corpus.extract import extract as extract_documents
@@ -31,17 +32,17 @@ def extract(
     language_model: Annotated[
         str | None, typer.Option(help="fastText model instead of the installed lid.176.ftz.", metavar="PATH")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes; without it one per processor.")] = None,
-    engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on the first broken record.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    workers: options.Workers = None,
+    engine: options.Engine = "local",
+    strict: options.Strict = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Extract documents from web pages: charset, main text, language.
 
     Example: corpus extract crawl/*.warc.gz -o extracted/ --lang en,zh
     """
-    options = ExtractOptions(
+    chosen = ExtractOptions(
         domain=domain,
         languages=tuple(sorted({code.strip().lower() for code in lang.split(",") if code.strip()})),
         minimum_language_score=minimum_lang_score,
@@ -49,7 +50,7 @@ def extract(
         language_model=language_model,
     )
     manifest = extract_documents(
-        inputs, output, options, workers=workers, engine=engine, overwrite=overwrite, strict=strict
+        inputs, output, chosen, workers=workers, engine=engine, overwrite=overwrite, strict=strict
     )
     _warn(output)
     counts = manifest["counts"]

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from corpus import options
 from corpus.console import print_summary
 from corpus.engine import Manifest
 from corpus.filter import filter_documents
 
 
 def filter(
-    inputs: Annotated[list[str], typer.Argument(help="Dataset directories, files, globs or URLs of documents.")],
+    inputs: options.Documents,
     output: Annotated[Path, typer.Option("-o", "--output", help="The dataset directory to write.")],
     rules: Annotated[
         str,
@@ -25,11 +26,11 @@ def filter(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="RULE=VALUE: another threshold; may be repeated.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes; all processors by default.")] = None,
-    engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on the first broken record.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    workers: options.Workers = None,
+    engine: options.Engine = "local",
+    strict: options.Strict = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Keep documents by rules; record every signal and every failing rule of all of them.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from corpus import options
 from corpus.console import print_summary
 from corpus.report import step_directories, write_report
 
@@ -16,7 +17,7 @@ def report(
         list[Path], typer.Argument(help="Dataset directories; the steps before them are found and added.")
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The HTML file.")] = Path("report.html"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Write an HTML report: the funnel, reasons with samples, signals beside their limits, duplicate clusters.
 

@@ -7,21 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
+from corpus import options
 from corpus.console import print_summary
 from corpus.tokenize import tokenize_documents
 
 
 def tokenize(
-    inputs: Annotated[list[str], typer.Argument(help="Dataset directories, files, globs or URLs of documents.")],
+    inputs: options.Documents,
     output: Annotated[Path, typer.Option("-o", "--output", help="The token shard directory.")],
     tokenizer: Annotated[Path, typer.Option(help="A folder with tokenizer.json.")],
     held_out: Annotated[float, typer.Option(help="Share of each domain's documents to hold out.")] = 0.02,
     seed: Annotated[int, typer.Option(min=0, help="Holds other documents out.")] = 0,
-    workers: Annotated[int | None, typer.Option(help="Processes; all processors by default.")] = None,
-    engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on the first broken record.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    workers: options.Workers = None,
+    engine: options.Engine = "local",
+    strict: options.Strict = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Encode documents into token shards, one per domain, with a held-out split.
 

@@ -7,21 +7,22 @@ from typing import Annotated
 
 import typer
 
+from corpus import options
 from corpus.console import print_summary
 from corpus.tokenizer_training import build_tokenizer
 
 
 def tokenizer(
-    inputs: Annotated[list[str], typer.Argument(help="Dataset directories, files, globs or URLs of documents.")],
+    inputs: options.Documents,
     output: Annotated[Path, typer.Option("-o", "--output", help="The tokenizer's folder.")],
     vocabulary_size: Annotated[int, typer.Option(help="Tokens, special ones and bytes included.")] = 8192,
     sample_bytes: Annotated[
         int, typer.Option(help="Bytes of text to train on; small domains whole, the others in equal parts.")
     ] = 32_000_000,
     seed: Annotated[int, typer.Option(min=0, help="Draws another sample.")] = 0,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on the first broken record.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    strict: options.Strict = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Train a byte-level BPE tokenizer and save it as a Hugging Face folder with a chat template.
 

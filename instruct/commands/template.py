@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
+from corpus import options
 from corpus.console import print_summary
 from instruct.candidates import LANGUAGES, MAKERS
 from instruct.template import CAP_PER_TASK, MAXIMUM_CHARACTERS, make_conversations
 
 
 def template(
-    inputs: Annotated[list[str], typer.Argument(help="Dataset directories, files, globs or URLs of documents.")],
+    inputs: options.Documents,
     output: Annotated[Path, typer.Option("-o", "--output", help="The directory to write.")],
     tasks: Annotated[str, typer.Option(help=f"Of {', '.join(MAKERS)}; without it all.")] = ",".join(MAKERS),
     lang: Annotated[str, typer.Option(help="Languages of the prompts.")] = ",".join(LANGUAGES),
@@ -23,11 +24,11 @@ def template(
     ] = MAXIMUM_CHARACTERS,
     held_out: Annotated[float, typer.Option(help="Share of the documents to hold out.")] = 0.05,
     seed: Annotated[int, typer.Option(help="Takes other examples and phrasings.")] = 0,
-    workers: Annotated[int | None, typer.Option(help="Processes; without it one per processor.")] = None,
-    engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on the first broken record.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    workers: options.Workers = None,
+    engine: options.Engine = "local",
+    strict: options.Strict = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Make instruction data from documents, by templates in English and Chinese.
 

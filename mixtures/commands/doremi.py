@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from corpus import options
 from corpus.console import log, print_summary
 
 
@@ -33,8 +34,8 @@ def doremi(
         str, typer.Option(help="fp32, bf16 (weights stay fp32), or auto: bf16 where it is native.")
     ] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads; all processors by default.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Find domain weights by DoReMi: a reference model, then a proxy that weights what it can still learn.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from corpus import options
 from corpus.console import log, print_summary
 from corpus.errors import UsageError, ZeroToOneError
 from mixtures.plan import plan_run, save_plan
@@ -32,7 +33,7 @@ def plan(
         Path | None, typer.Option("-o", "--output", help="Write the mixture, with the plan in it, as YAML.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Say what weights mean for a run: tokens, epochs, the value of repetition, caps, compute.
 

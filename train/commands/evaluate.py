@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from corpus import options
 from corpus.console import print_summary
 
 
@@ -26,8 +27,8 @@ def evaluate(
     maximum_tokens: Annotated[int | None, typer.Option(help="At most this many tokens of each domain.")] = None,
     replies: Annotated[int, typer.Option(help="How many replies to write to see whether they stop.")] = 32,
     maximum_new_tokens: Annotated[int, typer.Option(help="The longest reply or answer.")] = 64,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Compare models: bits per byte by domain, loss of held-out replies, whether replies stop, answers.
 

@@ -7,6 +7,7 @@ from typing import Annotated, cast
 
 import typer
 
+from corpus import options
 from corpus.console import print_summary
 from train.mixture import Mixture
 from train.schedule import Schedule
@@ -40,8 +41,8 @@ def pretrain(
     ] = "auto",
     checkpoint_every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 100,
     threads: Annotated[int | None, typer.Option(help="CPU threads; what torch takes by default.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Pre-train a model on token shards; a run that was interrupted goes on from its last checkpoint.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from corpus import options
 from corpus.console import print_summary
 
 
@@ -31,9 +32,9 @@ def sft(
     ] = "auto",
     checkpoint_every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 100,
     threads: Annotated[int | None, typer.Option(help="CPU threads; all processors by default.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again.")] = False,
+    overwrite: options.Overwrite = False,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on the first unusable conversation.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Tune a model on conversations: the loss counts replies and their end tokens only.
 

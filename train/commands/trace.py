@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from corpus import options
 from corpus.console import print_summary
 
 
 def trace(
     directory: Annotated[Path, typer.Argument(help="Run directory of `train pretrain` or `train sft`.")],
     step: Annotated[int, typer.Option(help="Which step, from 0, as in metrics.jsonl.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show which documents (with their URLs) or conversations a training step saw.
 
