@@ -19,7 +19,7 @@ import numpy as np
 from transformers import PreTrainedModel
 
 from corpus.console import log
-from corpus.errors import UsageError, ZeroToOneError
+from corpus.errors import UsageError
 from corpus.files import file_hash, read_json, write_atomically
 from corpus.output import Claim
 from corpus.shards import Shards, open_shards
@@ -31,7 +31,7 @@ from mixtures.sizes import shard_sizes
 from train.causal import Batch, CausalObjective, token_losses
 from train.loop import LoopConfig, default_device, fit, resolve_precision
 from train.mixture import Mixture
-from train.models import PRESETS, build_model, check_isolation
+from train.models import PRESETS, model_for_shards
 from train.run_directory import set_threads
 from train.sampler import Sampler
 
@@ -104,7 +104,7 @@ def doremi(shards_path: Path, output: Path, config: DoReMiConfig, *, overwrite: 
     size = sum(shard.tokens.nbytes for shard in shards.domains.values())
     claim = Claim("mixtures doremi", parameters, [shards_path], [shards.hash], size, output)
     search = _prepare(shards, config, baseline, parameters["precision"])
-    check_isolation(_model(search), config.model)
+    _model(search)  # a model that cannot be used should not claim the output
     earlier = claim.finished(overwrite)
     if earlier is not None:
         log(f"{output}: finished before")
@@ -189,18 +189,8 @@ def _round(search: _Search, baseline: Mixture, directory: Path) -> _Found:
 
 
 def _model(search: _Search) -> PreTrainedModel:
-    config, shards = search.config, search.shards
-    model = build_model(
-        config.model,
-        vocabulary_size=shards.vocabulary_size,
-        end_of_text_id=shards.end_of_text_id,
-        seed=config.seed,
-        context=max(1024, config.row_length),
-    )
-    longest = getattr(model.config, "max_position_embeddings", None)
-    if longest is not None and longest < config.row_length:
-        raise ZeroToOneError(f"{config.model}: takes {longest} tokens, fewer than the rows' {config.row_length}")
-    return model
+    config = search.config
+    return model_for_shards(config.model, search.shards, row_length=config.row_length, seed=config.seed)
 
 
 def _sampler(search: _Search, mixture: Mixture) -> Sampler:

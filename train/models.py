@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from corpus.errors import UsageError, ZeroToOneError
 from corpus.files import read_json
+from corpus.shards import Shards
 
 _AUTO: Any = AutoModelForCausalLM  # without type hints of its own
 
@@ -75,6 +76,22 @@ def build_model(
 def parameter_count(model: nn.Module) -> int:
     """How many parameters a model has; tied ones count once."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def model_for_shards(model: str, shards: Shards, *, row_length: int, seed: int) -> PreTrainedModel:
+    """`build_model` for rows of so many of the shards' tokens, proved to keep their documents apart."""
+    built = build_model(
+        model,
+        vocabulary_size=shards.vocabulary_size,
+        end_of_text_id=shards.end_of_text_id,
+        seed=seed,
+        context=max(1024, row_length),
+    )
+    longest = getattr(built.config, "max_position_embeddings", None)
+    if longest is not None and longest < row_length:
+        raise ZeroToOneError(f"{model}: takes {longest} tokens, fewer than the rows' {row_length}")
+    check_isolation(built, model)
+    return built
 
 
 def check_isolation(model: PreTrainedModel, place: str) -> float:

@@ -17,7 +17,7 @@ from train.causal import CausalObjective
 from train.loop import LoopConfig, default_device, fit, resolve_precision
 from train.metrics import read_metrics
 from train.mixture import Mixture
-from train.models import PRESETS, build_model, check_isolation, parameter_count
+from train.models import PRESETS, model_for_shards, parameter_count
 from train.run_directory import open_run, recorded_parameters, relative_path, save_model, set_threads
 from train.sampler import Sampler
 from train.schedule import SCHEDULES, Schedule
@@ -84,17 +84,7 @@ def pretrain(
         log(f"{output}: finished before")
         return _summary(output, sampler, config)
     write_history(output, history)
-    model = build_model(
-        config.model,
-        vocabulary_size=shards.vocabulary_size,
-        end_of_text_id=shards.end_of_text_id,
-        seed=config.seed,
-        context=max(1024, config.row_length),
-    )
-    longest = getattr(model.config, "max_position_embeddings", None)
-    if longest is not None and longest < config.row_length:
-        raise ZeroToOneError(f"{config.model}: takes {longest} tokens, fewer than the rows' {config.row_length}")
-    check_isolation(model, config.model)
+    model = model_for_shards(config.model, shards, row_length=config.row_length, seed=config.seed)
     log(
         f"{config.model}: {parameter_count(model):,} parameters, {config.steps:,} steps, {parameters['precision']}"
     )
