@@ -60,7 +60,7 @@ def extract(
     Every page is one row: in `documents/` or, with its `reason`, in `removed/` (whose text is empty unless the
     language was the reason); `pages_in` is their sum. Files' damaged places are in `set_aside/`. A document's id
     is a hash of its record's own id, file name and place, so that it is the same in every run and its own even
-    where a crawl repeats a record.
+    where a crawl repeats a record. Raises ZeroToOneError when no document is left; the output stays.
     """
     if options.extractor not in EXTRACTORS:
         raise UsageError(f"unknown extractor `{options.extractor}`; choose {' or '.join(EXTRACTORS)}")
@@ -82,7 +82,11 @@ def extract(
         "language_model_sha256": file_hash(model_path(options.language_model)),
     }
     step = Step("extract", parameters, _process)
-    return run_step(step, inputs, output, workers=workers, engine=engine, overwrite=overwrite, strict=strict)
+    manifest = run_step(step, inputs, output, workers=workers, engine=engine, overwrite=overwrite, strict=strict)
+    if not manifest["counts"].get("documents_kept"):
+        taken = ", ".join(f"{reason} took {pages:,}" for reason, pages in manifest["reasons"].items())
+        raise ZeroToOneError(f"{output}: no documents left; {taken} (see removed/)")
+    return manifest
 
 
 def _process(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:

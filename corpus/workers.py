@@ -131,7 +131,7 @@ def _run_locally(
         _kill(pool)
         raise
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)  # waits, so that no thread is left for Ctrl-C to interrupt
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)

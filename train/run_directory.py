@@ -48,6 +48,9 @@ def open_run(
         write_json(file, run)
         return "new"
     difference = _difference(read_run(directory), run)
+    if difference and list(directory.iterdir()) == [file]:  # of a run that failed before it began
+        write_json(file, run)
+        return "new"
     if difference:
         raise ZeroToOneError(
             f"{directory}: holds another run ({difference}); use --overwrite or another directory"

@@ -29,7 +29,7 @@ Cache = Annotated[
     Path | None, typer.Option(help="File of completed requests, for all runs; without it in the user's cache.")
 ]
 Seed = Annotated[int, typer.Option(help="Seed of the draws.")]
-Temperature = Annotated[float, typer.Option(help="Sampling temperature.")]
+Temperature = Annotated[float, typer.Option(min=0, help="Sampling temperature.")]
 MaxTokens = Annotated[int, typer.Option(help="Longest reply, in tokens.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail on the first broken input record.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what the output holds.")]

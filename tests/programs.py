@@ -1,0 +1,152 @@
+"""The four programs, run as their console scripts run them, and small inputs that they take."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import polars as pl
+
+from tests.corpus.web import html, http, pack, record
+
+ROOT = Path(__file__).parents[1]
+PROGRAMS = ("corpus", "instruct", "mixtures", "train")
+ONE = ["--workers", "1"]
+SMALL = ["--row-length", "64", "--threads", "1"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a program ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def message(self) -> str:
+        """The one line that says what is wrong."""
+        lines = [line for line in self.err.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1, self.err
+        return lines[0].removeprefix("error: ")
+
+
+def call(program: str, *arguments: object) -> Outcome:
+    """Run a program's entry point in this process; an exception that it lets out fails the test."""
+    out, err = io.StringIO(), io.StringIO()
+    main = importlib.import_module(f"{program}.cli").main
+    status = 0
+    with (
+        redirect_stdout(out),
+        redirect_stderr(err),
+        mock.patch.object(sys, "argv", [program, *map(str, arguments)]),
+    ):
+        try:
+            main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+    return Outcome(status, out.getvalue(), err.getvalue())
+
+
+def start(program: str, *arguments: object) -> subprocess.Popen[str]:
+    """Start a program as a process group of its own, as a terminal does."""
+    command = [sys.executable, "-m", f"{program}.cli", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, text=True, stdout=pipe, stderr=pipe, start_new_session=True)
+
+
+def documents(count: int) -> list[dict[str, str]]:
+    """Documents of two domains that the rule set c4 keeps and the templates can use."""
+    draw = random.Random(count)
+    words = ["river", "runs", "under", "old", "trees", "where", "foxes", "sleep", "and", "birds", "sing", "near"]
+    rows = []
+    for number in range(count):
+        sentences = [" ".join(draw.choices(words, k=12)).capitalize() + "." for _ in range(6)]
+        first = f"function number{number}\n\nThe function number{number} gives the value of {number} and no other."
+        text = f"{first}\n" + "\n".join(sentences)
+        name = {"id": f"d{number}", "url": f"https://example.org/{number}", "domain": "ab"[number % 2]}
+        rows.append({**name, "text": text, "lang": "en"})
+    return rows
+
+
+def write_jsonl(path: Path, rows: list[object]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def conversations(count: int) -> list[dict[str, object]]:
+    return [
+        {
+            "id": f"c{number}",
+            "messages": [
+                {"role": "user", "content": f"What is {number}?"},
+                {"role": "assistant", "content": f"It is {number}."},
+            ],
+        }
+        for number in range(count)
+    ]
+
+
+def crawl(pages: int, form: str = "plain") -> bytes:
+    """A WARC file of different pages."""
+    rows = documents(pages)
+    texts = [html(f"Page {number}", row["text"] * 2) for number, row in enumerate(rows)]
+    return pack([record(number, http(text.encode())) for number, text in enumerate(texts)], form)
+
+
+def make_all(folder: Path) -> Path:
+    """Good input and good output of every verb: docs, warc, conversations, filtered, tokenizer, shards, models."""
+    pl.DataFrame(documents(60)).write_parquet(folder / "docs.parquet")
+    write_jsonl(folder / "docs.jsonl", [*documents(60)])
+    write_jsonl(folder / "conversations.jsonl", [*conversations(40)])
+    (folder / "pages.warc").write_bytes(crawl(20))
+    docs, shards, one = folder / "docs.parquet", folder / "shards", ["--workers", 1]
+    chats = folder / "conversations.jsonl"
+    small = ["--row-length", 64, "--threads", 1]
+    steps: list[list[object]] = [
+        ["corpus", "filter", docs, "-o", folder / "filtered", "--rules", "c4", *one],
+        ["corpus", "tokenizer", docs, "-o", folder / "tokenizer", "--vocabulary-size", 300],
+        ["corpus", "tokenize", docs, "-o", shards, "--tokenizer", folder / "tokenizer", "--held-out", 0.1, *one],
+        ["train", "pretrain", shards, "-o", folder / "base", "--model", "tiny", "--tokens", 2048, *small],
+        ["train", "sft", chats, "--base", folder / "base", "-o", folder / "tuned", "--epochs", 1, *small],
+    ]
+    for program, *arguments in steps:
+        outcome = call(str(program), *arguments)
+        assert outcome.status == 0, outcome.err
+    return folder
+
+
+def writing_verbs(good: Path) -> dict[str, list[object]]:
+    """Every verb that writes, without its output."""
+    short = [*SMALL, "--epochs", "1"]
+    search = ["--steps", "2", "--row-length", "32", "--batch-rows", "4", "--threads", "1"]
+    docs, chats = good / "docs.parquet", good / "conversations.jsonl"
+    return {
+        "extract": ["corpus", "extract", good / "pages.warc", *ONE],
+        "filter": ["corpus", "filter", docs, "--rules", "c4", *ONE],
+        "dedup": ["corpus", "dedup", docs, *ONE],
+        "tokenizer": ["corpus", "tokenizer", docs, "--vocabulary-size", "300"],
+        "tokenize": ["corpus", "tokenize", docs, "--tokenizer", good / "tokenizer", *ONE],
+        "report": ["corpus", "report", good / "filtered"],
+        "template": ["instruct", "template", docs, *ONE],
+        "convert": ["instruct", "convert", chats, "--to", "alpaca"],
+        "plan": ["mixtures", "plan", good / "shards", "--tokens", "10K"],
+        "doremi": ["mixtures", "doremi", good / "shards", *search],
+        "pretrain": ["train", "pretrain", good / "shards", "--model", "tiny", "--tokens", "600", *SMALL],
+        "sft": ["train", "sft", chats, "--base", good / "base", *short],
+        "evaluate": ["train", "evaluate", good / "tuned", "--replies", "1", "--maximum-new-tokens", "2"],
+    }
+
+
+WRITING = list(writing_verbs(Path()))
+FILES = ("report", "convert", "plan")
