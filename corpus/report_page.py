@@ -42,8 +42,8 @@ class Page:
         return (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width,initial-scale=1">'
-            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
-            'img-src data:">'
+            '<meta http-equiv="Content-Security-Policy" '
+            "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
             '<link rel="icon" href="data:,">'
             f"<title>{escape(self.title)}</title><style>{_STYLE}</style></head><body><main>"
             f"<h1>{escape(self.title)}</h1>{paragraph(self.introduction) if self.introduction else ''}"
@@ -158,8 +158,12 @@ def histogram(title: str, values: Sequence[float], threshold: float | None, keep
     limit = "" if threshold is None else f", limit {threshold:g}"
     return (
         f'<div><div class="axis">{escape(title)}{limit}</div><div class="histogram">{"".join(columns)}</div>'
-        f'<div class="axis">{low:.3g} … {high:.3g}</div></div>'
+        f'<div class="axis">{_round(low)} … {_round(high)}</div></div>'
     )
+
+
+def _round(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def small_multiples(parts: Sequence[str]) -> str:
@@ -186,10 +190,11 @@ def line_chart(
             f'<polyline points="{path}" fill="none" stroke="var(--s{number % SERIES_COLOURS})" stroke-width="2" '
             'vector-effect="non-scaling-stroke" stroke-linejoin="round"/>'
         )
+    heights = [100 - _share(y, ys) for y in ys[1:]]
     grid = "".join(
-        f'<line x1="0" x2="100" y1="{100 - _share(y, ys):.2f}" y2="{100 - _share(y, ys):.2f}" stroke="var(--line)" '
-        'stroke-width="1" vector-effect="non-scaling-stroke"/>'
-        for y in ys[1:]
+        f'<line x1="0" x2="100" y1="{height:.2f}" y2="{height:.2f}" stroke="var(--line)" stroke-width="1" '
+        'vector-effect="non-scaling-stroke"/>'
+        for height in heights
     )
     labels = "".join(f'<span class="x" style="left:{_share(x, xs):.2f}%">{x:g}</span>' for x in xs)
     labels += "".join(f'<span class="y" style="bottom:{_share(y, ys):.2f}%">{y:g}</span>' for y in ys)
