@@ -35,7 +35,7 @@ import typer
 from corpus.console import print_summary, run
 from corpus.errors import ZeroToOneError
 from corpus.files import read_json, write_json
-from recipes import data_stages, model_stages
+from recipes import data_stages
 from recipes.job import Job
 from recipes.report import summary_rows, write_job_report
 
@@ -59,6 +59,9 @@ def run_job(job: Job) -> dict[str, Any]:
         tokenizer = data_stages.train_tokenizer(job, clean)
     with job.stage("tokenize"):
         shards = data_stages.tokenize(job, clean, tokenizer)
+    # Here, since worker processes load this file again and have no use for torch.
+    from recipes import model_stages
+
     with job.stage("doremi"):
         weights = model_stages.optimise_mixture(job, shards)
     with job.stage("plan"):
