@@ -55,10 +55,10 @@ def write_atomically(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON with sorted keys, atomically."""
+    """Write `value` as indented JSON with sorted keys, atomically. Names of files that are not UTF-8 survive."""
     with write_atomically(path) as temporary:
         text = json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")  # as JSON spells them
 
 
 def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
