@@ -86,7 +86,7 @@ def claim_output(
         write_json(claim_file, claim)
         return "new"
     if overwrite:
-        _empty(output)
+        empty_directory(output, ".state")
         write_json(claim_file, claim)
         return "new"
     different = _difference(read_json(claim_file), claim)
@@ -130,11 +130,16 @@ def _only_claimed(output: Path) -> bool:
 def _difference(old: Any, new: dict[str, Any]) -> str:
     if old.get("command") != new["command"]:
         return f"of `{old.get('command')}`"
-    for name in sorted(set(old["parameters"]) | set(new["parameters"])):
-        before, after = old["parameters"].get(name), new["parameters"].get(name)
-        if before != after:
-            return _first_difference(name, before, after)
-    return "its input has changed" if old["inputs"] != new["inputs"] else ""
+    changed = changed_parameter(old["parameters"], new["parameters"])
+    return changed or ("its input has changed" if old["inputs"] != new["inputs"] else "")
+
+
+def changed_parameter(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """In words the first parameter that differs, "" where none does."""
+    for name in sorted(set(old) | set(new)):
+        if old.get(name) != new.get(name):
+            return _first_difference(name, old.get(name), new.get(name))
+    return ""
 
 
 def _first_difference(name: str, before: Any, after: Any) -> str:
@@ -156,9 +161,9 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _empty(output: Path) -> None:
-    """Remove all but the claim first, the claim last: an interrupted removal can be repeated."""
-    for entry in sorted(output.iterdir(), key=lambda entry: entry.name == ".state"):
+def empty_directory(directory: Path, last: str) -> None:
+    """Remove all that a directory holds; `last`, which says whose it is, last: a removal can be repeated."""
+    for entry in sorted(directory.iterdir(), key=lambda entry: entry.name == last):
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         else:

@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 import corpus
 from corpus.errors import UsageError, ZeroToOneError
 from corpus.files import read_json, write_json
+from corpus.output import changed_parameter, empty_directory
 from train.checkpoint import save_weights, write_directory
 
 RUN_FILE = "run.json"
@@ -44,7 +45,7 @@ def open_run(
         write_json(file, run)
         return "new"
     if overwrite:
-        _empty(directory)
+        empty_directory(directory, RUN_FILE)
         write_json(file, run)
         return "new"
     difference = _difference(read_run(directory), run)
@@ -112,22 +113,4 @@ def _remove_torn_files(directory: Path) -> None:
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     if old.get("kind") != new["kind"]:
         return f"of `train {old.get('kind')}`"
-    before, after = old.get("parameters", {}), new["parameters"]
-    for name in sorted(before.keys() | after.keys()):
-        if before.get(name) != after.get(name):
-            return f"{name} was {_short(before.get(name))}, is {_short(after.get(name))}"
-    return ""
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _empty(directory: Path) -> None:
-    """Remove run.json last, so that an interrupted removal can be repeated."""
-    for entry in sorted(directory.iterdir(), key=lambda entry: entry.name == RUN_FILE):
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
+    return changed_parameter(old.get("parameters", {}), new["parameters"])

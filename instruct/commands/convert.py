@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from corpus import options
 from corpus.console import print_summary
-from instruct.commands import options as shared
 from instruct.convert import convert as run_convert
 
 
@@ -20,9 +20,9 @@ def convert(
         str | None,
         typer.Option("--from", help="alpaca, sharegpt, messages or moss; without it told by each row's keys."),
     ] = None,
-    strict: shared.Strict = False,
-    overwrite: shared.Overwrite = False,
-    as_json: shared.AsJson = False,
+    strict: options.Strict = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Convert instruction data between forms; what the target cannot hold is set aside with its reason.
 

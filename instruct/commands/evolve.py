@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from corpus import options
 from instruct.commands import options as shared
 from instruct.evolve import EvolveOptions
 from instruct.evolve import evolve as run_evolve
@@ -28,9 +29,9 @@ def evolve(
     timeout: shared.Timeout = 120.0,
     budget_tokens: shared.BudgetTokens = None,
     cache: shared.Cache = None,
-    strict: shared.Strict = False,
-    overwrite: shared.Overwrite = False,
-    as_json: shared.AsJson = False,
+    strict: options.Strict = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Make instructions harder and rarer with a model, and answer them (Evol-Instruct).
 

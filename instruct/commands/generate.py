@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from corpus import options
 from instruct.commands import options as shared
 from instruct.generate import GenerateOptions
 from instruct.generate import generate as run_generate
@@ -27,9 +28,9 @@ def generate(
     timeout: shared.Timeout = 120.0,
     budget_tokens: shared.BudgetTokens = None,
     cache: shared.Cache = None,
-    strict: shared.Strict = False,
-    overwrite: shared.Overwrite = False,
-    as_json: shared.AsJson = False,
+    strict: options.Strict = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Write new tasks from seed tasks with a model (Self-Instruct, Alpaca's way).
 

@@ -31,9 +31,6 @@ Cache = Annotated[
 Seed = Annotated[int, typer.Option(help="Seed of the draws.")]
 Temperature = Annotated[float, typer.Option(min=0, help="Sampling temperature.")]
 MaxTokens = Annotated[int, typer.Option(help="Longest reply, in tokens.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Fail on the first broken input record.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what the output holds.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 
 DEFAULT_URL = OPENAI_URL
 

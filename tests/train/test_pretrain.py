@@ -87,7 +87,7 @@ def test_finished_run_is_left_alone_and_another_one_is_refused(shards: Shards, m
         pretrain(shards.path, tmp_path / "run", settings(model, seed=1))
     with pytest.raises(ZeroToOneError, match="threads was 1, is 2"):
         pretrain(shards.path, tmp_path / "run", settings(model, threads=2))
-    with pytest.raises(ZeroToOneError, match="weights was"):
+    with pytest.raises(ZeroToOneError, match=r"weights\.\w+ was"):
         pretrain(shards.path, tmp_path / "run", settings(model), mixture=Mixture({"b": 1.0}))
     other = pretrain(shards.path, tmp_path / "run", settings(model, seed=1), overwrite=True)
     assert other["loss"] != first["loss"]
