@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -162,7 +163,9 @@ def _run_on_ray(
     except ImportError:
         raise ZeroToOneError("the engine `ray` needs the extra: pip install 'zero-to-one[ray]'") from None
     if not ray.is_initialized():
-        ray.init(num_cpus=workers, log_to_driver=False, include_dashboard=False)
+        # A cluster where RAY_ADDRESS names one, else this machine alone, reachable from nowhere else.
+        here: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **({} if "RAY_ADDRESS" in os.environ else here))
     remote = ray.remote(function)
     references = [remote.remote(item) for item in items]
     waiting = list(references)
