@@ -198,3 +198,13 @@ def die(unit: Unit, parameters: dict, output: UnitOutput) -> None:
     import os
 
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_documents_open_with_datasets(source: Path, tmp_path: Path) -> None:
+    from datasets import load_dataset
+
+    run_step(Step("test", {"minimum": 7}, copy_documents), [source], tmp_path / "out", workers=1)
+    found = load_dataset(
+        "parquet", data_dir=str(tmp_path / "out" / "documents"), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert found.to_list() == pl.read_parquet(tmp_path / "out" / "documents").to_dicts()

@@ -88,7 +88,7 @@ def test_languages_are_chosen_and_the_others_keep_their_text(mixed: Path, tmp_pa
 
 def test_low_scores_are_removed_only_where_languages_are_chosen(mixed: Path, tmp_path: Path) -> None:
     options = ExtractOptions(languages=("de", "en", "zh"), minimum_language_score=1.0)
-    with pytest.raises(ZeroToOneError, match="no documents left; .*low_language_score took 5"):
+    with pytest.raises(ZeroToOneError, match=r"no documents left; .*low_language_score took 5"):
         extract([mixed], tmp_path / "strict", options, workers=1)
     anything = ExtractOptions(minimum_language_score=1.0)
     assert extract([mixed], tmp_path / "loose", anything, workers=1)["counts"]["documents_kept"] == 5
