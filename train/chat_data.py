@@ -91,7 +91,8 @@ def encode_conversations(
         raise ZeroToOneError(f"{names}: the loss would count no token in {share:.0%} of the conversations")
     if not kept:
         why = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items()) or "the input is empty"
-        raise ZeroToOneError(f"{names}: no conversation to train on ({why})")
+        hint = "; `instruct convert` reads other forms" if "no_messages" in reasons else ""
+        raise ZeroToOneError(f"{names}: no conversation to train on ({why}){hint}")
     return kept
 
 
