@@ -62,7 +62,7 @@ def dedup_documents(
     column = None if scope == "all" else scope
     # Before the output is claimed: a wrong column should not need --overwrite to be corrected.
     next(read_for_signing(SignTask(units[0], output, banding, ngram, column, strict)), None)
-    step = Step("dedup", parameters, _write_unit)
+    step = Step("corpus dedup", parameters, _write_unit)
     claim = unit_claim(step.command, parameters, inputs, units, output)
     earlier = claim.finished(overwrite)
     if earlier is not None:
@@ -70,7 +70,7 @@ def dedup_documents(
         return earlier
     unsigned = [unit for unit in units if not signed_path(output, unit.index).exists()]
     tasks = [SignTask(unit, output, banding, ngram, column, strict) for unit in unsigned]
-    run_units(sign_unit, tasks, workers=workers, engine=engine, description="dedup: signing")
+    run_units(sign_unit, tasks, workers=workers, engine=engine, description="corpus dedup: signing")
     if not any(has_documents(output, unit.index) for unit in units):
         raise nothing_to_read(inputs, units, "documents to read")
     found = group(output, units, banding, threshold, keep)

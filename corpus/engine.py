@@ -18,8 +18,7 @@ import pyarrow.parquet as pq
 from corpus.errors import ZeroToOneError
 from corpus.files import disk_full_named, read_json, write_json
 from corpus.inputs import Unit, plan_units
-from corpus.output import Manifest as Manifest
-from corpus.output import unit_claim
+from corpus.output import Manifest, unit_claim
 from corpus.workers import run_units, tick
 
 _ROW_GROUP_BYTES = 32 * 2**20

@@ -83,16 +83,16 @@ def _step_directory(path: str) -> Path | None:
 def _find(identifier: str, directory: Path) -> Iterator[Finding]:
     manifest = read_json(directory / "manifest.json")
     command = str(manifest.get("command", ""))
-    if command == "tokenize":
+    if command == "corpus tokenize":
         yield from _find_tokens(identifier, directory, command)
         return
     for table, kept in (("documents", True), ("removed", False)):
         for row in _rows(directory, table, identifier):
             document = {name: row[name] for name in _ABOUT if row.get(name) is not None}
             finding = Finding(str(directory), command, kept, document)
-            if command == "filter":
+            if command == "corpus filter":
                 _add_rules(finding, manifest)
-            elif command == "dedup":
+            elif command == "corpus dedup":
                 _add_cluster(finding)
             yield finding
 

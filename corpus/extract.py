@@ -16,12 +16,13 @@ import polars as pl
 
 from corpus.charset import decode_page, decode_text
 from corpus.documents import DOCUMENT_SCHEMA
-from corpus.engine import Manifest, Parameters, Step, UnitOutput, run_step
+from corpus.engine import Parameters, Step, UnitOutput, run_step
 from corpus.errors import UsageError, ZeroToOneError
 from corpus.extraction import EXTRACTORS, Extracted, extract_page
 from corpus.files import file_hash
 from corpus.inputs import Unit, file_format, list_files
 from corpus.language import identify, known_languages, model_path
+from corpus.output import Manifest
 from corpus.warc import MAX_PAGE_BYTES, Page, read_pages
 
 AUTO_DOMAIN = "auto"
@@ -81,7 +82,7 @@ def extract(
         "language_model": options.language_model,
         "language_model_sha256": file_hash(model_path(options.language_model)),
     }
-    step = Step("extract", parameters, _process)
+    step = Step("corpus extract", parameters, _process)
     manifest = run_step(step, inputs, output, workers=workers, engine=engine, overwrite=overwrite, strict=strict)
     if not manifest["counts"].get("documents_kept"):
         taken = ", ".join(f"{reason} took {pages:,}" for reason, pages in manifest["reasons"].items())

@@ -10,12 +10,13 @@ import polars as pl
 import yaml
 
 from corpus.edits import apply_edits
-from corpus.engine import Manifest, Step, UnitOutput, run_step
+from corpus.engine import Step, UnitOutput, run_step
 from corpus.errors import ZeroToOneError
 from corpus.files import write_atomically
 from corpus.inputs import Unit, read_documents
 from corpus.language import identify
 from corpus.ledger import edit_column
+from corpus.output import Manifest
 from corpus.rules import RuleSet, decide, from_json, load_rule_sets, primary_language, signal_column, to_json
 from corpus.signals import LANGUAGE_SCORE, compute_signals
 
@@ -43,7 +44,7 @@ def filter_documents(
     """
     rule_sets = load_rule_sets(rules, settings)
     parameters = {"rules": to_json(rule_sets), "languages": sorted({name.lower() for name in languages})}
-    step = Step("filter", parameters, process_unit)
+    step = Step("corpus filter", parameters, process_unit)
     manifest = run_step(step, inputs, output, workers=workers, engine=engine, overwrite=overwrite, strict=strict)
     with write_atomically(output / "rules.yaml") as temporary:
         text = yaml.safe_dump(to_json(rule_sets), allow_unicode=True, sort_keys=False, width=110)

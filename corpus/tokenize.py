@@ -75,7 +75,7 @@ def tokenize_documents(
     end_of_text_id(tokenizer)  # a broken tokenizer should not claim the output
     units = plan_units(inputs)
     parameters = {"held_out": held_out, "seed": seed, "tokenizer_hash": tokenizer_hash(tokenizer)}
-    step = Step("tokenize", parameters, _encode_unit)
+    step = Step("corpus tokenize", parameters, _encode_unit)
     claim = unit_claim(step.command, parameters, inputs, units, output)
     earlier = claim.finished(overwrite)
     if earlier is not None:
@@ -89,7 +89,7 @@ def tokenize_documents(
         raise ZeroToOneError(f"{names}: no documents with text to tokenize{first_set_aside(output)}")
     tasks = [_JoinTask(output, name, held_out, seed) for name in domains]
     joined = run_units(
-        _join_domain, tasks, workers=workers, engine=engine, description="tokenize: joining domains"
+        _join_domain, tasks, workers=workers, engine=engine, description="corpus tokenize: joining domains"
     )
     manifest = claim.manifest(counts=counts, **_shards_entries(output, joined))
     write_shards_manifest(output, manifest)

@@ -43,7 +43,7 @@ def build_tokenizer(
         raise UsageError("--sample-bytes must be at least 1")
     units = plan_units(inputs)
     parameters = {"vocabulary_size": vocabulary_size, "sample_bytes": sample_bytes, "seed": seed}
-    claim = unit_claim("tokenizer", parameters, inputs, units, output)
+    claim = unit_claim("corpus tokenizer", parameters, inputs, units, output)
     earlier = claim.finished(overwrite)
     if earlier is not None:
         return earlier

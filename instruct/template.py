@@ -9,7 +9,6 @@ changes the result.
 from __future__ import annotations
 
 import heapq
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,14 +17,12 @@ from typing import Any
 
 import polars as pl
 
-from corpus import __version__
 from corpus.conversations import Conversation, write_conversations
-from corpus.engine import UnitOutput, unit_marker
+from corpus.engine import Parameters, Step, UnitOutput, process_units
 from corpus.errors import UsageError, ZeroToOneError
-from corpus.files import read_json, stable_fraction, text_hash, write_json
-from corpus.inputs import Unit, file_size, fingerprint, plan_units, read_documents
-from corpus.output import claim_output, input_entries
-from corpus.workers import run_units
+from corpus.files import stable_fraction, text_hash
+from corpus.inputs import Unit, plan_units, read_documents
+from corpus.output import unit_claim
 from instruct.candidates import LANGUAGES, MAKERS, Candidate, Drops, read_document
 from instruct.phrasings import Template, load_phrasings
 
@@ -37,14 +34,6 @@ _POOL = 4  # candidates kept a task, in caps, before repeated answers are cut
 _OWN_LANGUAGE = 0.75  # share of prompts in the language of their document, where either will do
 _MOST_OPTIONS = 8
 _COLUMNS = ("id", "text", "url", "domain", "lang", "metadata")
-
-
-@dataclass(frozen=True)
-class _Work:
-    unit: Unit
-    directory: Path
-    parameters: dict[str, Any]
-    strict: bool
 
 
 @dataclass(frozen=True)
@@ -82,7 +71,6 @@ def make_conversations(
     the manifest. Raises UsageError for an unknown task or language or a value out of range, and ZeroToOneError
     where the inputs give no conversation.
     """
-    started = time.monotonic()
     parameters: dict[str, Any] = {
         "tasks": sorted(set(MAKERS if tasks is None else tasks)),
         "languages": sorted(set(languages)),
@@ -95,13 +83,13 @@ def make_conversations(
     phrasings = [load_phrasings(task) for task in parameters["tasks"]]
     parameters["templates"] = text_hash("".join(item.hash for found in phrasings for item in found.templates))
     units = plan_units(inputs)
-    files = sorted({path for unit in units for path in unit.files()})
-    if claim_output(output, "template", parameters, [fingerprint(path) for path in files], overwrite) == "done":
-        return dict(read_json(output / "manifest.json"))
-    waiting = [unit for unit in units if not unit_marker(output, unit.index).exists()]
-    work = [_Work(unit, output, parameters, strict) for unit in waiting]
-    run_units(_collect, work, workers=workers, engine=engine, description="template")
-    counts, drops = _markers(output, units)
+    step = Step("instruct template", parameters, _collect)
+    claim = unit_claim(step.command, parameters, inputs, units, output)
+    earlier = claim.finished(overwrite)
+    if earlier is not None:
+        return earlier
+    counts, reasons = process_units(step, units, output, workers=workers, engine=engine, strict=strict)
+    drops = _drops(reasons)
     examples = _choose(_candidates(output, units), parameters, drops)
     parts = _split(examples, seed, held_out, drops)
     if not parts["conversations"]:
@@ -110,18 +98,11 @@ def make_conversations(
     for part, rows in parts.items():
         write_conversations(output / f"{part}.jsonl", [_conversation(row) for row in rows])
         counts[part] = len(rows)
-    manifest = {
-        "command": "template",
-        "version": __version__,
-        "parameters": parameters,
-        "inputs": input_entries(inputs, output, sum(file_size(path) for path in files)),
-        "counts": counts,
-        "tasks": {part: _by_task(rows) for part, rows in parts.items()},
-        "reasons": {f"{task}: {reason}": number for (task, reason), number in sorted(drops.items()) if number},
-        "seconds": round(time.monotonic() - started, 3),
-    }
-    write_json(output / "manifest.json", manifest)
-    return manifest
+    return claim.write_manifest(
+        counts=counts,
+        tasks={part: _by_task(rows) for part, rows in parts.items()},
+        reasons={f"{task}: {reason}": number for (task, reason), number in sorted(drops.items()) if number},
+    )
 
 
 def _check(parameters: dict[str, Any]) -> None:
@@ -140,32 +121,24 @@ def _check(parameters: dict[str, Any]) -> None:
         raise UsageError(f"held out {parameters['held_out']}: must be 0 or more and less than 1")
 
 
-def _collect(work: _Work) -> None:
+def _collect(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:
     """Write the candidates of a unit's documents: at most a pool a task, those with the smallest hashes."""
-    output = UnitOutput(work.directory, work.unit.index, work.strict)
-    try:
-        drops: Drops = Counter()
-        pools: dict[str, _Pool] = {task: _Pool(work.parameters) for task in work.parameters["tasks"]}
-        domains: set[str] = set()
-        for frame in read_documents(work.unit, output, list(_COLUMNS)):
-            output.count("documents_in", frame.height)
-            for row in frame.select(_COLUMNS).iter_rows(named=True):
-                document = read_document(row)
-                if document is None:
-                    drops["all", "other language"] += 1
-                    continue
-                domains.add(document.domain)
-                for task, pool in pools.items():
-                    limit = _limit(document.language, work.parameters)
-                    pool.add(MAKERS[task](document, work.parameters["seed"], limit, drops))
-        for (task, reason), number in drops.items():
-            output.reason(f"{task}\t{reason}", number)
-        rows = [_row(candidate) for pool in pools.values() for candidate in pool.best()]
-        output.write("candidates", pl.DataFrame(rows, schema=_CANDIDATES))
-        output.close()
-    except BaseException:
-        output.abort()
-        raise
+    drops: Drops = Counter()
+    pools: dict[str, _Pool] = {task: _Pool(parameters) for task in parameters["tasks"]}
+    for frame in read_documents(unit, output, list(_COLUMNS)):
+        output.count("documents_in", frame.height)
+        for row in frame.select(_COLUMNS).iter_rows(named=True):
+            document = read_document(row)
+            if document is None:
+                drops["all", "other language"] += 1
+                continue
+            for task, pool in pools.items():
+                limit = _limit(document.language, parameters)
+                pool.add(MAKERS[task](document, parameters["seed"], limit, drops))
+    for (task, reason), number in drops.items():
+        output.reason(f"{task}\t{reason}", number)
+    rows = [_row(candidate) for pool in pools.values() for candidate in pool.best()]
+    output.write("candidates", pl.DataFrame(rows, schema=_CANDIDATES))
 
 
 _CANDIDATES = pl.Schema(
@@ -211,16 +184,12 @@ class _Pool:
         return stable_fraction(candidate.key, self.seed), candidate.key
 
 
-def _markers(output: Path, units: Sequence[Unit]) -> tuple[dict[str, int], Drops]:
-    counts: Counter[str] = Counter()
+def _drops(reasons: dict[str, int]) -> Drops:
     drops: Drops = Counter()
-    for unit in units:
-        marker = read_json(unit_marker(output, unit.index))
-        counts.update(marker["counts"])
-        for name, number in marker["reasons"].items():
-            task, reason = name.split("\t")
-            drops[task, reason] += number
-    return dict(sorted(counts.items())), drops
+    for name, number in reasons.items():
+        task, reason = name.split("\t")
+        drops[task, reason] += number
+    return drops
 
 
 def _candidates(output: Path, units: Sequence[Unit]) -> Iterator[Candidate]:

@@ -64,7 +64,7 @@ def extract_pages(job: Job, inputs: dict[str, list[str]]) -> dict[str, Path]:
             extractor = "trafilatura" if job.inputs else "resiliparse"
             extract(paths, output, ExtractOptions(domain=domain, extractor=extractor), workers=job.workers)
         else:
-            run_step(Step("read", {"domain": domain}, _read_documents), paths, output, workers=job.workers)
+            run_step(Step("recipe read", {"domain": domain}, _read_documents), paths, output, workers=job.workers)
         documents[domain] = output
     return documents
 

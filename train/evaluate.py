@@ -73,7 +73,7 @@ def evaluate(
         raise ZeroToOneError(f"{shards.path}: no held-out documents; `corpus tokenize` sets some aside")
     if output is not None:
         parameters, prints = _identity(models, folders, config, files, shards)
-        if claim_output(output, "evaluate", parameters, prints, overwrite) == "done":
+        if claim_output(output, "train evaluate", parameters, prints, overwrite) == "done":
             return dict(read_json(output / "evaluation.json"))
     results = []
     for number, (name, folder) in enumerate(zip(models, folders, strict=True)):
@@ -90,7 +90,7 @@ def evaluate(
         write_json(output / "evaluation.json", comparison)
         counts = {"models": len(models), "prompts": len(prompts)}
         manifest = {
-            "command": "evaluate",
+            "command": "train evaluate",
             "version": corpus.__version__,
             "parameters": parameters,
             "counts": counts,

@@ -9,8 +9,8 @@ import typer
 
 from corpus import options
 from corpus.console import print_summary
-from corpus.engine import Manifest
 from corpus.filter import filter_documents
+from corpus.output import Manifest
 
 
 def filter(

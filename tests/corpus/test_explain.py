@@ -36,7 +36,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, text in texts.items()
     ]
     (top / "pages.jsonl").write_text("\n".join(map(json.dumps, pages)), "utf-8")
-    run_step(Step("extract", {}, first_step), [top / "pages.jsonl"], top / "extracted", workers=1)
+    run_step(Step("corpus extract", {}, first_step), [top / "pages.jsonl"], top / "extracted", workers=1)
     filter_documents([top / "extracted"], top / "filtered", ["auto"], workers=1)
     dedup_documents([top / "filtered" / "documents"], top / "deduped", method="exact", workers=1)
     return top
@@ -44,7 +44,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_kept_document_shows_every_step(chain: Path) -> None:
     found = explain_document("good", [chain / "deduped"])
-    assert [finding.command for finding in found] == ["extract", "filter", "dedup"]
+    assert [finding.command for finding in found] == ["corpus extract", "corpus filter", "corpus dedup"]
     assert all(finding.kept for finding in found)
     assert found[1].failed_rules == []
     assert {verdict.rule.split(".")[0] for verdict in found[1].rules} == {"gopher", "fineweb"}
@@ -62,7 +62,7 @@ def test_a_duplicate_names_the_one_that_was_kept(chain: Path) -> None:
 
 def test_a_dropped_page_shows_every_failing_rule_with_value_and_threshold(chain: Path) -> None:
     found = explain_document("menu", [chain / "deduped"])
-    assert [finding.command for finding in found] == ["extract", "filter"]
+    assert [finding.command for finding in found] == ["corpus extract", "corpus filter"]
     verdicts = {verdict.rule: verdict for verdict in found[1].rules}
     failing = [verdict.rule for verdict in found[1].rules if not verdict.passed]
     assert set(failing) == set(found[1].failed_rules)
@@ -82,7 +82,7 @@ def test_only_rules_for_the_documents_language_are_shown(chain: Path) -> None:
 def test_a_page_that_extraction_dropped_has_its_reason(chain: Path) -> None:
     found = explain_document("empty", [chain / "deduped"])
     assert [(finding.command, finding.kept, finding.document["reason"]) for finding in found] == [
-        ("extract", False, "no_text")
+        ("corpus extract", False, "no_text")
     ]
 
 
@@ -94,7 +94,7 @@ def test_unknown_documents_and_directories_are_one_line(chain: Path, tmp_path: P
     broken = tmp_path / "broken"
     (broken / "documents").mkdir(parents=True)
     (broken / "documents" / "part-00000.parquet").write_bytes(b"PAR1 nothing")
-    (broken / "manifest.json").write_text('{"command": "extract"}')
+    (broken / "manifest.json").write_text('{"command": "corpus extract"}')
     with pytest.raises(ZeroToOneError, match=r"part-00000.parquet"):
         explain_document("good", [broken])
 
@@ -103,8 +103,8 @@ def test_a_directory_explains_itself_where_its_inputs_are_gone(chain: Path, tmp_
     (chain / "filtered").rename(tmp_path / "moved")
     assert not any(Path(path).exists() for path in input_paths(tmp_path / "moved"))
     try:
-        assert [finding.command for finding in explain_document("good", [tmp_path / "moved"])] == ["filter"]
-        assert [finding.command for finding in explain_document("good", [chain / "deduped"])] == ["dedup"]
+        assert [finding.command for finding in explain_document("good", [tmp_path / "moved"])] == ["corpus filter"]
+        assert [finding.command for finding in explain_document("good", [chain / "deduped"])] == ["corpus dedup"]
     finally:
         (tmp_path / "moved").rename(chain / "filtered")
 
@@ -114,7 +114,7 @@ def test_token_shards_name_the_place_of_the_tokens(chain: Path, tmp_path: Path) 
     domain.mkdir(parents=True)
     rows = {"id": ["a", "good"], "url": [None, "https://example.org/good"], "tokens": [7, 5], "bytes": [20, 10]}
     pl.DataFrame(rows).write_parquet(domain / "documents.parquet")
-    (tmp_path / "manifest.json").write_text('{"command": "tokenize", "inputs": []}')
+    (tmp_path / "manifest.json").write_text('{"command": "corpus tokenize", "inputs": []}')
     (finding,) = explain_document("good", [tmp_path])
     assert finding.tokens == {"split": "train", "shard": "web", "first": 7, "tokens": 5}
 

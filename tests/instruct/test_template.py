@@ -365,7 +365,7 @@ def test_command_prints_one_object(made, tmp_path):
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     manifest = json.loads(result.stdout)
-    assert manifest["command"] == "template"
+    assert manifest["command"] == "instruct template"
     assert manifest["parameters"]["tasks"] == ["fill_in"]
 
 
