@@ -8,7 +8,7 @@ from corpus.commands.report import report
 from corpus.commands.stats import stats
 from corpus.commands.tokenize import tokenize
 from corpus.commands.tokenizer import tokenizer
-from corpus.console import program, run
+from corpus.core.console import program, run
 
 app = program(
     "Web pages to clean, accountable documents and token shards.",

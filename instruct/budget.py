@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from corpus.errors import UsageError
+from corpus.core.errors import UsageError
 
 _TOKENS_PER_MESSAGE = 16  # role and marks around a message, generously
 

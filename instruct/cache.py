@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from corpus.errors import ZeroToOneError
-from corpus.files import text_hash
+from corpus.core.errors import ZeroToOneError
+from corpus.core.files import text_hash
 
 FORMAT = 1  # of the file; kept in SQLite's user_version
 _APPLICATION = 0x5A324F31  # "Z2O1", kept in SQLite's application_id

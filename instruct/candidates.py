@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from corpus.files import stable_fraction, text_hash
+from corpus.core.files import stable_fraction, text_hash
 from instruct.extractors import (
     Entry,
     docstrings,

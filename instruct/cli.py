@@ -1,6 +1,6 @@
 """The program `instruct`: instruction and conversation data."""
 
-from corpus.console import program, run
+from corpus.core.console import program, run
 from instruct.commands.convert import convert
 from instruct.commands.evolve import evolve
 from instruct.commands.generate import generate

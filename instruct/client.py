@@ -19,8 +19,8 @@ from weakref import WeakValueDictionary
 
 import openai
 
-from corpus.errors import UsageError, ZeroToOneError
-from corpus.files import storable
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.core.files import storable
 from instruct import retries
 from instruct.budget import TokenBudget, largest_prompt
 from instruct.cache import RequestCache, StoredReply, public_url, request_key

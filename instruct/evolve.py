@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from corpus.console import Progress, progress
-from corpus.conversations import Conversation
-from corpus.errors import UsageError, ZeroToOneError
-from corpus.files import file_hash, stable_fraction, text_hash
-from corpus.output import Manifest
+from corpus.core.console import Progress, progress
+from corpus.core.conversations import Conversation
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.core.files import file_hash, stable_fraction, text_hash
+from corpus.core.output import Manifest
 from instruct.cache import RequestCache, canonical_json
 from instruct.client import ChatClient, Endpoint, Reply, Request, Tally, map_in_order
 from instruct.convert import ConvertResult, read_rows, set_aside

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from corpus.conversations import Conversation, conversation_error
+from corpus.core.conversations import Conversation, conversation_error
 
 READABLE = ("alpaca", "sharegpt", "messages", "moss")
 WRITABLE = ("alpaca", "sharegpt", "messages")

@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from corpus.console import Progress, progress
-from corpus.errors import UsageError
-from corpus.files import text_hash
-from corpus.output import Manifest
+from corpus.core.console import Progress, progress
+from corpus.core.errors import UsageError
+from corpus.core.files import text_hash
+from corpus.core.output import Manifest
 from instruct.cache import RequestCache, canonical_json
 from instruct.client import BUDGET_SPENT, UNPAID, ChatClient, Endpoint, Reply, Request, Tally, map_in_order
 from instruct.filters import task_fault

@@ -10,7 +10,7 @@ from importlib import resources
 
 import yaml
 
-from corpus.files import text_hash
+from corpus.core.files import text_hash
 from instruct.candidates import LANGUAGES
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")

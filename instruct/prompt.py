@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from corpus.errors import ZeroToOneError
-from corpus.files import text_hash
+from corpus.core.errors import ZeroToOneError
+from corpus.core.files import text_hash
 from instruct.cache import canonical_json
 
 LANGUAGES = ("en", "zh")

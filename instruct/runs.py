@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from corpus.console import log, print_summary
-from corpus.conversations import Conversation, write_conversations
-from corpus.errors import ZeroToOneError
-from corpus.files import write_json_lines
-from corpus.output import Claim, Manifest
+from corpus.core.console import log, print_summary
+from corpus.core.conversations import Conversation, write_conversations
+from corpus.core.errors import ZeroToOneError
+from corpus.core.files import write_json_lines
+from corpus.core.output import Claim, Manifest
 from instruct.client import UNPAID, Reply, Tally
 
 Row = dict[str, Any]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from corpus.conversations import Conversation, conversation_error
-from corpus.errors import UsageError, ZeroToOneError
+from corpus.core.conversations import Conversation, conversation_error
+from corpus.core.errors import UsageError, ZeroToOneError
 
 LANGUAGES = ("en", "zh")
 USE_CASE_SHARES = {

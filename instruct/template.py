@@ -17,12 +17,12 @@ from typing import Any
 
 import polars as pl
 
-from corpus.conversations import Conversation, write_conversations
-from corpus.engine import Parameters, Step, UnitOutput, process_units
-from corpus.errors import UsageError, ZeroToOneError
-from corpus.files import stable_fraction, text_hash
-from corpus.inputs import Unit, plan_units, read_documents
-from corpus.output import unit_claim
+from corpus.core.conversations import Conversation, write_conversations
+from corpus.core.engine import Parameters, Step, UnitOutput, process_units
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.core.files import stable_fraction, text_hash
+from corpus.core.inputs import Unit, plan_units, read_documents
+from corpus.core.output import unit_claim
 from instruct.candidates import LANGUAGES, MAKERS, Candidate, Drops, read_document
 from instruct.phrasings import Template, load_phrasings
 

@@ -1,6 +1,6 @@
 """The program `mixtures`: how much of each domain a model should see."""
 
-from corpus.console import program, run
+from corpus.core.console import program, run
 from mixtures.commands.doremi import doremi
 from mixtures.commands.plan import plan
 

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedModel
 
-from corpus.console import log
-from corpus.errors import UsageError
-from corpus.files import file_hash, read_json, write_atomically
-from corpus.output import Claim
-from corpus.shards import Shards, open_shards
+from corpus.core.console import log
+from corpus.core.errors import UsageError
+from corpus.core.files import file_hash, read_json, write_atomically
+from corpus.core.output import Claim
+from corpus.core.shards import Shards, open_shards
 from mixtures.certainty import bootstrap_intervals, drift
 from mixtures.plan import resolve_weights
 from mixtures.planning import convert_weights

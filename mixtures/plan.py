@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from corpus.errors import UsageError, ZeroToOneError
+from corpus.core.errors import UsageError, ZeroToOneError
 from mixtures.heuristics import proportional, temperature, unimax
 from mixtures.planning import Plan, chinchilla_tokens, convert_weights, make_plan, training_flops
 from mixtures.sizes import DomainSizes, read_sizes

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from corpus.errors import ZeroToOneError
-from corpus.shards import Shards, open_shards
+from corpus.core.errors import ZeroToOneError
+from corpus.core.shards import Shards, open_shards
 
 _SUFFIXES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?) ?([KMBT]?)", re.IGNORECASE)

@@ -8,16 +8,16 @@ from typing import Any
 
 import polars as pl
 
-from corpus.console import log
-from corpus.conversations import read_conversations, write_conversations
-from corpus.dedup import dedup_documents
-from corpus.engine import Parameters, Step, UnitOutput, run_step
-from corpus.errors import UsageError
-from corpus.extract import AUTO_DOMAIN, ExtractOptions, extract
-from corpus.filter import filter_documents
-from corpus.inputs import Unit, file_format, list_files, read_documents
-from corpus.tokenize import tokenize_documents
-from corpus.tokenizer_training import build_tokenizer
+from corpus.core.console import log
+from corpus.core.conversations import read_conversations, write_conversations
+from corpus.core.engine import Parameters, Step, UnitOutput, run_step
+from corpus.core.errors import UsageError
+from corpus.core.inputs import Unit, file_format, list_files, read_documents
+from corpus.duplicates.dedup import dedup_documents
+from corpus.filtering.filter import filter_documents
+from corpus.pages.extract import AUTO_DOMAIN, ExtractOptions, extract
+from corpus.tokens.tokenize import tokenize_documents
+from corpus.tokens.tokenizer_training import build_tokenizer
 from instruct.seeds import seeds_as_conversations
 from instruct.template import make_conversations
 from recipes.environment import collect_environment

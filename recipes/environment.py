@@ -28,9 +28,9 @@ from typing import Any
 
 import polars as pl
 
-from corpus.errors import ZeroToOneError
-from corpus.files import read_json, text_hash, write_atomically, write_json
-from corpus.workers import run_units
+from corpus.core.errors import ZeroToOneError
+from corpus.core.files import read_json, text_hash, write_atomically, write_json
+from corpus.core.workers import run_units
 
 MODULE_SECONDS = 15
 PAGE_BYTES = 250_000  # larger ones are inherited members, listed again and again

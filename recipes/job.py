@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpus.console import log
-from corpus.errors import UsageError
-from corpus.files import read_json, write_json
+from corpus.core.console import log
+from corpus.core.errors import UsageError
+from corpus.core.files import read_json, write_json
 
 STAGES = (
     "collect",

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from corpus.console import log
-from corpus.conversations import read_conversations
-from corpus.files import write_atomically
+from corpus.core.console import log
+from corpus.core.conversations import read_conversations
+from corpus.core.files import write_atomically
 from mixtures.doremi import DoReMiConfig, doremi
 from mixtures.plan import plan_run, save_plan
 from recipes.job import Job

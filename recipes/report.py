@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from corpus import report_page as html
-from corpus.conversations import read_conversations
-from corpus.files import read_json, write_atomically
-from corpus.report import corpus_sections, counts_in_and_out, step_directories
+from corpus.core.conversations import read_conversations
+from corpus.core.files import read_json, write_atomically
+from corpus.reporting import report_page as html
+from corpus.reporting.report import corpus_sections, counts_in_and_out, step_directories
 from mixtures.plan import plan_run
 from recipes.data_stages import count_conversations
 from recipes.job import STAGES, Job

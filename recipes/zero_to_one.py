@@ -32,9 +32,9 @@ from typing import Annotated, Any
 
 import typer
 
-from corpus.console import print_summary, run
-from corpus.errors import ZeroToOneError
-from corpus.files import read_json, write_json
+from corpus.core.console import print_summary, run
+from corpus.core.errors import ZeroToOneError
+from corpus.core.files import read_json, write_json
 from recipes import data_stages
 from recipes.job import Job
 from recipes.report import summary_rows, write_job_report

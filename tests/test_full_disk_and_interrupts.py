@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from corpus.errors import ZeroToOneError
-from corpus.files import write_atomically
+from corpus.core.errors import ZeroToOneError
+from corpus.core.files import write_atomically
 from tests.programs import FILES, ONE, WRITING, call, crawl, documents, start, write_jsonl, writing_verbs
 
 WRITERS: dict[str, Callable[[Path], object]] = {

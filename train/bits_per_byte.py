@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedModel
 
-from corpus.files import stable_fraction
-from corpus.shards import DomainShard
+from corpus.core.files import stable_fraction
+from corpus.core.shards import DomainShard
 from train.scoring import context_length, sequence_nll
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from corpus.errors import ZeroToOneError
-from corpus.tokenizer import TURN_END, TURN_START
+from corpus.core.errors import ZeroToOneError
+from corpus.tokens.tokenizer import TURN_END, TURN_START
 from train.chat_encoding import ChatEncoder, EncodingError, Messages, PlainText, TemplateEncoder, chat_encoder
 from train.generation import Sampling, TextStream, generate
 from train.scoring import context_length

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from corpus.console import progress
-from corpus.conversations import Conversation, read_conversations
-from corpus.errors import ZeroToOneError
-from corpus.files import stable_fraction, write_atomically
+from corpus.core.console import progress
+from corpus.core.conversations import Conversation, read_conversations
+from corpus.core.errors import ZeroToOneError
+from corpus.core.files import stable_fraction, write_atomically
 from train.chat_encoding import ChatEncoder, EncodingError, encode_within
 
 _WITHOUT_TARGETS = 0.5  # more conversations than this without anything to learn: the template or the data is wrong

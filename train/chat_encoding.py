@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 from transformers import PreTrainedTokenizerBase
 
-from corpus.errors import ZeroToOneError
-from corpus.tokenizer import END_OF_TEXT, TURN_END, TURN_START, chat_template
+from corpus.core.errors import ZeroToOneError
+from corpus.tokens.tokenizer import END_OF_TEXT, TURN_END, TURN_START, chat_template
 
 Messages = Sequence[Mapping[str, str]]
 

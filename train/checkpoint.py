@@ -24,7 +24,7 @@ from safetensors.torch import load_file, load_model, save_file
 from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from corpus.files import disk_full_named, read_json, write_json
+from corpus.core.files import disk_full_named, read_json, write_json
 
 _KEEP = 2
 

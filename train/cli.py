@@ -1,6 +1,6 @@
 """The program `train`: shards and conversations → models."""
 
-from corpus.console import program, run
+from corpus.core.console import program, run
 from train.commands.chat import chat
 from train.commands.evaluate import evaluate
 from train.commands.pretrain import pretrain

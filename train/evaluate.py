@@ -13,13 +13,13 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 import corpus
-from corpus.console import log, progress
-from corpus.errors import UsageError, ZeroToOneError
-from corpus.files import file_hash, read_json, stable_fraction, write_json
-from corpus.inputs import fingerprint, open_binary
-from corpus.output import claim_output
-from corpus.shards import Shards, open_shards
-from corpus.tokenizer import tokenizer_hash
+from corpus.core.console import log, progress
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.core.files import file_hash, read_json, stable_fraction, write_json
+from corpus.core.inputs import fingerprint, open_binary
+from corpus.core.output import claim_output
+from corpus.core.shards import Shards, open_shards
+from corpus.tokens.tokenizer import tokenizer_hash
 from train.bits_per_byte import Documents, sample_documents, score_documents, total
 from train.chat import is_tuned, prompt_ids, stop_ids
 from train.chat_data import EncodedConversation, SetAside, conversation_files, encode_conversations

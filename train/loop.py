@@ -18,8 +18,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from corpus.console import log, progress
-from corpus.errors import UsageError, ZeroToOneError
+from corpus.core.console import log, progress
+from corpus.core.errors import UsageError, ZeroToOneError
 from train.checkpoint import State, latest_checkpoint, load_trainer_state, load_weights, save_checkpoint
 from train.memory import keep_freed_memory
 from train.metrics import MetricsFile

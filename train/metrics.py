@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from corpus.files import disk_full_named, write_atomically
+from corpus.core.files import disk_full_named, write_atomically
 
 
 class MetricsFile:

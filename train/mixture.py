@@ -10,8 +10,8 @@ from typing import Any, Literal, cast, get_args
 
 import yaml
 
-from corpus.errors import ZeroToOneError
-from corpus.files import write_atomically
+from corpus.core.errors import ZeroToOneError
+from corpus.core.files import write_atomically
 
 Unit = Literal["tokens", "bytes", "documents"]
 UNITS: tuple[str, ...] = get_args(Unit)

@@ -10,9 +10,9 @@ from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from corpus.errors import UsageError, ZeroToOneError
-from corpus.files import read_json
-from corpus.shards import Shards
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.core.files import read_json
+from corpus.core.shards import Shards
 
 _AUTO: Any = AutoModelForCausalLM  # without type hints of its own
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TypeVar
 
-from corpus.files import stable_fraction
+from corpus.core.files import stable_fraction
 
 Plan = list[list[list[int]]]  # step → row → numbers of conversations
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from corpus.console import log
-from corpus.errors import UsageError, ZeroToOneError
-from corpus.files import file_hash, text_hash, write_atomically
-from corpus.shards import Shards, open_shards
+from corpus.core.console import log
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.core.files import file_hash, text_hash, write_atomically
+from corpus.core.shards import Shards, open_shards
 from train.causal import CausalObjective
 from train.loop import LoopConfig, default_device, fit, resolve_precision
 from train.metrics import read_metrics

@@ -18,9 +18,9 @@ import torch
 from transformers import PreTrainedModel
 
 import corpus
-from corpus.errors import UsageError, ZeroToOneError
-from corpus.files import read_json, write_json
-from corpus.output import changed_parameter, empty_directory
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.core.files import read_json, write_json
+from corpus.core.output import changed_parameter, empty_directory
 from train.checkpoint import save_weights, write_directory
 
 RUN_FILE = "run.json"

@@ -21,8 +21,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from corpus.errors import ZeroToOneError
-from corpus.shards import DomainShard, Shards
+from corpus.core.errors import ZeroToOneError
+from corpus.core.shards import DomainShard, Shards
 from train.mixture import Mixture
 
 _UNIT = 2**40  # weights are whole multiples of 1/_UNIT, so that accounts are exact

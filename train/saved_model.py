@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from corpus.errors import ZeroToOneError
+from corpus.core.errors import ZeroToOneError
 from train.loop import default_device
 
 

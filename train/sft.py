@@ -12,10 +12,10 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from corpus.console import log, progress
-from corpus.conversations import write_conversations
-from corpus.errors import UsageError, ZeroToOneError
-from corpus.files import file_hash, read_json, text_hash, write_atomically, write_json
+from corpus.core.console import log, progress
+from corpus.core.conversations import write_conversations
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.core.files import file_hash, read_json, text_hash, write_atomically, write_json
 from train.chat_data import (
     EncodedConversation,
     SetAside,

@@ -14,8 +14,8 @@ from typing import Any
 
 import polars as pl
 
-from corpus.errors import UsageError, ZeroToOneError
-from corpus.shards import Shards, open_shards
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.core.shards import Shards, open_shards
 from train.pretrain import read_history
 from train.run_directory import read_run
 from train.sampler import Sampler

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from corpus import options
-from corpus.console import print_summary
-from corpus.dedup import dedup_documents
+from corpus.core import options
+from corpus.core.console import print_summary
+from corpus.duplicates.dedup import dedup_documents
 
 
 def dedup(

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from corpus import options
-from corpus.console import print_summary
-from corpus.explain import Finding, explain_document
+from corpus.core import options
+from corpus.core.console import print_summary
+from corpus.reporting.explain import Finding, explain_document
 
 
 def explain(

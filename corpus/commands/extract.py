@@ -8,10 +8,10 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from corpus import options
-from corpus.console import log, print_summary
-from corpus.extract import AUTO_DOMAIN, ExtractOptions
-from corpus.extract import extract as extract_documents
+from corpus.core import options
+from corpus.core.console import log, print_summary
+from corpus.pages.extract import AUTO_DOMAIN, ExtractOptions
+from corpus.pages.extract import extract as extract_documents
 
 _WARNINGS = 5
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from corpus import options
-from corpus.console import print_summary
-from corpus.filter import filter_documents
-from corpus.output import Manifest
+from corpus.core import options
+from corpus.core.console import print_summary
+from corpus.core.output import Manifest
+from corpus.filtering.filter import filter_documents
 
 
 def filter(

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from corpus import options
-from corpus.console import print_summary
-from corpus.report import step_directories, write_report
+from corpus.core import options
+from corpus.core.console import print_summary
+from corpus.reporting.report import step_directories, write_report
 
 
 def report(

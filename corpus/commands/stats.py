@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from corpus import options
-from corpus.console import print_summary
-from corpus.stats import document_stats
+from corpus.core import options
+from corpus.core.console import print_summary
+from corpus.reporting.stats import document_stats
 
 
 def stats(

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from corpus import options
-from corpus.console import print_summary
-from corpus.tokenize import tokenize_documents
+from corpus.core import options
+from corpus.core.console import print_summary
+from corpus.tokens.tokenize import tokenize_documents
 
 
 def tokenize(

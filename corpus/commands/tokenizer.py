@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from corpus import options
-from corpus.console import print_summary
-from corpus.tokenizer_training import build_tokenizer
+from corpus.core import options
+from corpus.core.console import print_summary
+from corpus.tokens.tokenizer_training import build_tokenizer
 
 
 def tokenizer(

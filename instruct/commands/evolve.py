@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from corpus import options
+from corpus.core import options
 from instruct.commands import options as shared
 from instruct.evolve import EvolveOptions
 from instruct.evolve import evolve as run_evolve

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from corpus import options
+from corpus.core import options
 from instruct.commands import options as shared
 from instruct.generate import GenerateOptions
 from instruct.generate import generate as run_generate

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from corpus import options
-from corpus.console import print_summary
+from corpus.core import options
+from corpus.core.console import print_summary
 from instruct.candidates import LANGUAGES, MAKERS
 from instruct.template import CAP_PER_TASK, MAXIMUM_CHARACTERS, make_conversations
 

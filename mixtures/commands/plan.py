@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from corpus import options
-from corpus.console import log, print_summary
-from corpus.errors import UsageError, ZeroToOneError
+from corpus.core import options
+from corpus.core.console import log, print_summary
+from corpus.core.errors import UsageError, ZeroToOneError
 from mixtures.plan import plan_run, save_plan
 from mixtures.sizes import format_size, parse_size
 

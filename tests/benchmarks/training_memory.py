@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from corpus.shards import write_domain, write_shards_manifest
-from corpus.tokenizer import save_tokenizer, tokenizer_hash, train_bpe
+from corpus.core.shards import write_domain, write_shards_manifest
+from corpus.tokens.tokenizer import save_tokenizer, tokenizer_hash, train_bpe
 
 PAIRS = 3
 TOKENS = 80_000

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.charset import charset_in_head, codec_for_label, decode_page, decode_text
+from corpus.pages.charset import charset_in_head, codec_for_label, decode_page, decode_text
 
 CHINESE = "朱镕基与陶喆：中文网页的编码，往往说是国标。" * 3
 JAPANESE = "これは日本語の文章です。文字コードの判定を試験するために、十分な長さの文を書いておきます。" * 3

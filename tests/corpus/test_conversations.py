@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.conversations import read_conversations, write_conversations
-from corpus.errors import ZeroToOneError
+from corpus.core.conversations import read_conversations, write_conversations
+from corpus.core.errors import ZeroToOneError
 
 # All characters, lone surrogates too.
 TEXT = st.text(st.characters(exclude_categories=()), max_size=8)

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import corpus.dedup as dedup_module
-import corpus.dedup_group as group_module
-import corpus.dedup_sign as sign_module
-from corpus.dedup import dedup_documents
-from corpus.errors import UsageError, ZeroToOneError
-from corpus.output import Claim
+import corpus.duplicates.dedup as dedup_module
+import corpus.duplicates.dedup_group as group_module
+import corpus.duplicates.dedup_sign as sign_module
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.core.output import Claim
+from corpus.duplicates.dedup import dedup_documents
 from tests.corpus.test_minhash import brute_jaccard, brute_shingles
 
 

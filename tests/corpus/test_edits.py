@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.edits import EDITS, Edit, apply_edits
+from corpus.filtering.edits import EDITS, Edit, apply_edits
 
 C4 = [
     Edit("drop_lines_with_long_words", 1000),

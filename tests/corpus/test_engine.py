@@ -11,9 +11,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from corpus.engine import Step, UnitOutput, run_step
-from corpus.errors import ZeroToOneError
-from corpus.inputs import Unit, plan_units, read_documents
+from corpus.core.engine import Step, UnitOutput, run_step
+from corpus.core.errors import ZeroToOneError
+from corpus.core.inputs import Unit, plan_units, read_documents
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -73,7 +73,7 @@ def test_the_same_bytes_for_any_number_of_workers(source: Path, tmp_path: Path) 
 
 def test_a_killed_run_goes_on_and_a_finished_one_returns(source: Path, tmp_path: Path) -> None:
     program = (
-        "from pathlib import Path\nimport sys\nfrom corpus.engine import Step, run_step\n"
+        "from pathlib import Path\nimport sys\nfrom corpus.core.engine import Step, run_step\n"
         "from tests.corpus.test_engine import copy_slowly\n"
         "run_step(Step('test', {'minimum': 7}, copy_slowly), [Path(sys.argv[1])], Path(sys.argv[2]), workers=1)\n"
     )
@@ -165,7 +165,7 @@ def test_bad_input_is_one_line_that_names_the_file(
 def test_parquet_units_are_row_group_ranges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frame = pl.DataFrame({"id": [f"mine-{n}" for n in range(100)], "text": [f"text {n}" for n in range(100)]})
     frame.write_parquet(tmp_path / "rows.parquet", row_group_size=10)
-    monkeypatch.setattr("corpus.inputs.UNIT_BYTES", 1)
+    monkeypatch.setattr("corpus.core.inputs.UNIT_BYTES", 1)
     units = plan_units([tmp_path])
     assert [(unit.start, unit.stop) for unit in units] == [(n, n + 1) for n in range(10)]
     out = UnitOutput(tmp_path / "out", 0)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.exact import normalise, scope_keys, text_keys
+from corpus.duplicates.exact import normalise, scope_keys, text_keys
 
 
 def key(text: str) -> tuple[int, int]:

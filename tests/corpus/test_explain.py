@@ -7,13 +7,13 @@ import polars as pl
 import pytest
 
 from corpus.commands.explain import explain as explain_verb
-from corpus.dedup import dedup_documents
-from corpus.engine import Step, UnitOutput, run_step
-from corpus.errors import ZeroToOneError
-from corpus.explain import explain_document
-from corpus.filter import filter_documents
-from corpus.inputs import Unit, read_documents
-from corpus.output import input_paths
+from corpus.core.engine import Step, UnitOutput, run_step
+from corpus.core.errors import ZeroToOneError
+from corpus.core.inputs import Unit, read_documents
+from corpus.core.output import input_paths
+from corpus.duplicates.dedup import dedup_documents
+from corpus.filtering.filter import filter_documents
+from corpus.reporting.explain import explain_document
 from tests.corpus.test_filter import CHINESE, PROSE
 
 

@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from corpus.cli import app
-from corpus.documents import DOCUMENT_SCHEMA
-from corpus.errors import UsageError, ZeroToOneError
-from corpus.extract import ExtractOptions, extract, host
+from corpus.core.documents import DOCUMENT_SCHEMA
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.pages.extract import ExtractOptions, extract, host
 from tests.corpus.web import WORDS, html, http, pack, pages, record
 
 CHINESE = "委员会星期二开会讨论今年的收成，大家都认为朱镕基提到的雨水很好，粮食会比去年多。" * 6

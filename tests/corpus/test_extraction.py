@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus import extraction
-from corpus.errors import UsageError
-from corpus.extraction import EXTRACTORS, Extracted, extract_page
+from corpus.core.errors import UsageError
+from corpus.pages import extraction
+from corpus.pages.extraction import EXTRACTORS, Extracted, extract_page
 from tests.corpus.web import WORDS, html
 
 BOTH = pytest.mark.parametrize("extractor", sorted(EXTRACTORS))

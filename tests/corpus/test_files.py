@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.files import read_json, storable, write_json
+from corpus.core.files import read_json, storable, write_json
 
 NAMES = st.binary(max_size=12).map(os.fsdecode)
 

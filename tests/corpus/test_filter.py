@@ -10,10 +10,10 @@ import typer
 import yaml
 
 from corpus.commands.filter import filter as filter_verb
-from corpus.console import run
-from corpus.errors import UsageError, ZeroToOneError
-from corpus.filter import filter_documents
-from corpus.rules import decide, from_json, load_rule_sets
+from corpus.core.console import run
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.filtering.filter import filter_documents
+from corpus.filtering.rules import decide, from_json, load_rule_sets
 
 PROSE = (
     "The river rises in the hills to the north of the town and flows south with many turns. "

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from corpus.output import claim_output
+from corpus.core.output import claim_output
 
 _SLOW = """
 import os, sys, time
 from pathlib import Path
-from corpus.workers import run_units
+from corpus.core.workers import run_units
 
 def wait_long(item):
     Path(item).write_text(str(os.getpid()))

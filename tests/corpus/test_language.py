@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from corpus.errors import ZeroToOneError
-from corpus.language import identify, known_languages, model_path
+from corpus.core.errors import ZeroToOneError
+from corpus.text.language import identify, known_languages, model_path
 
 SENTENCES = {
     "en": "The library opens at nine on weekdays, and children may borrow up to six books at a time.",

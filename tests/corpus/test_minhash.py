@@ -11,12 +11,12 @@ from datasketch import MinHash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.candidates import link, shared_bands
-from corpus.errors import UsageError
-from corpus.exact import normalise
-from corpus.minhash import Banding, band_keys, choose_banding, jaccard, set_keys, signatures
-from corpus.shingles import shingle_sets
-from corpus.union_find import new_sets, roots, unite
+from corpus.core.errors import UsageError
+from corpus.duplicates.candidates import link, shared_bands
+from corpus.duplicates.exact import normalise
+from corpus.duplicates.minhash import Banding, band_keys, choose_banding, jaccard, set_keys, signatures
+from corpus.duplicates.shingles import shingle_sets
+from corpus.duplicates.union_find import new_sets, roots, unite
 
 VOCABULARY = [f"word{i}" for i in range(12)] + [
     "é",

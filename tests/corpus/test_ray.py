@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from corpus.engine import Step, run_step
-from corpus.errors import ZeroToOneError
+from corpus.core.engine import Step, run_step
+from corpus.core.errors import ZeroToOneError
 from tests.corpus.test_engine import copy_documents, tree
 
 ray = pytest.importorskip("ray")

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus import report_page as html
-from corpus.dedup import dedup_documents
-from corpus.errors import ZeroToOneError
-from corpus.filter import filter_documents
-from corpus.report import step_directories, write_report
+from corpus.core.errors import ZeroToOneError
+from corpus.duplicates.dedup import dedup_documents
+from corpus.filtering.filter import filter_documents
+from corpus.reporting import report_page as html
+from corpus.reporting.report import step_directories, write_report
 
 HOSTILE = '<script>alert(1)</script> & "quoted" </pre>'
 

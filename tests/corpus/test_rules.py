@@ -8,10 +8,10 @@ import jieba
 import polars as pl
 import pytest
 
-from corpus.errors import UsageError, ZeroToOneError
-from corpus.filter import measure
-from corpus.rules import built_in_names, decide, from_json, load_rule_sets, to_json
-from corpus.words import split_words
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.filtering.filter import measure
+from corpus.filtering.rules import built_in_names, decide, from_json, load_rule_sets, to_json
+from corpus.text.words import split_words
 from tests.corpus.plain_signals import plain_signals
 
 Builder = Callable[["Words", int], str]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.signals import COUNTED, SEARCHED, SIGNALS, compute_signals
-from corpus.words import split_words
+from corpus.filtering.signals import COUNTED, SEARCHED, SIGNALS, compute_signals
+from corpus.text.words import split_words
 from tests.corpus.plain_signals import plain_signals
 
 # Few pieces, so that lines, paragraphs and n-grams repeat.

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from corpus.commands.stats import stats as stats_verb
-from corpus.errors import ZeroToOneError
-from corpus.stats import document_stats
+from corpus.core.errors import ZeroToOneError
+from corpus.reporting.stats import document_stats
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import corpus.tokenize as tokenize_module
-from corpus.errors import UsageError, ZeroToOneError
-from corpus.files import stable_fraction
-from corpus.shards import open_shards
-from corpus.tokenize import split_ids, tokenize_documents
-from corpus.tokenizer import load_tokenizer, save_tokenizer, train_bpe
+import corpus.tokens.tokenize as tokenize_module
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.core.files import stable_fraction
+from corpus.core.shards import open_shards
+from corpus.tokens.tokenize import split_ids, tokenize_documents
+from corpus.tokens.tokenizer import load_tokenizer, save_tokenizer, train_bpe
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
-from corpus.errors import UsageError, ZeroToOneError
-from corpus.tokenizer import (
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.tokens.tokenizer import (
     SPECIAL_TOKENS,
     end_of_text_id,
     load_tokenizer,
@@ -21,7 +21,7 @@ from corpus.tokenizer import (
     tokenizer_hash,
     train_bpe,
 )
-from corpus.tokenizer_training import build_tokenizer, sample_plan, share_budget
+from corpus.tokens.tokenizer_training import build_tokenizer, sample_plan, share_budget
 
 ENGLISH = "The quick brown fox jumps over the lazy dog, and it doesn't mind 1234567 times. "
 CHINESE = "今天天气很好，我们去公园散步吧。模型的训练需要干净的数据。"

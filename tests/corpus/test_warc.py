@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from warcio.archiveiterator import ArchiveIterator
 
-from corpus.warc import Page, read_pages
+from corpus.pages.warc import Page, read_pages
 from tests.corpus.web import FORMS, WORDS, html, http, pack, pages, record
 
 RECORDS = pages(5)

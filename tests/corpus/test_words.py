@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from corpus.segmentation import LONGEST_RUN
-from corpus.words import count_words, split_words
+from corpus.text.segmentation import LONGEST_RUN
+from corpus.text.words import count_words, split_words
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "text"
 jieba.setLogLevel(logging.ERROR)

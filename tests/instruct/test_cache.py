@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.errors import ZeroToOneError
+from corpus.core.errors import ZeroToOneError
 from instruct.cache import RequestCache, StoredReply, public_url, request_key
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from corpus.errors import UsageError
+from corpus.core.errors import UsageError
 from instruct import retries
 from instruct.budget import TokenBudget
 from instruct.cache import RequestCache

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.conversations import conversation_error, read_conversations
-from corpus.errors import UsageError, ZeroToOneError
+from corpus.core.conversations import conversation_error, read_conversations
+from corpus.core.errors import UsageError, ZeroToOneError
 from instruct.convert import convert
 from instruct.forms import READABLE, FormError, detect, from_conversation, rounds_in, to_conversation
 

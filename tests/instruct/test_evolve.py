@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from corpus.conversations import read_conversations
-from corpus.errors import UsageError, ZeroToOneError
+from corpus.core.conversations import read_conversations
+from corpus.core.errors import UsageError, ZeroToOneError
 from instruct.client import Endpoint
 from instruct.evolve import OPERATIONS, EvolveOptions, evolve
 from instruct.prompt import load_prompts

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from corpus.conversations import read_conversations
-from corpus.errors import UsageError, ZeroToOneError
+from corpus.core.conversations import read_conversations
+from corpus.core.errors import UsageError, ZeroToOneError
 from instruct.client import Endpoint, EndpointError
 from instruct.generate import ROUND_REQUESTS, TASKS_PER_REQUEST, GenerateOptions, generate
 from instruct.prompt import load_prompts

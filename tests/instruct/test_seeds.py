@@ -4,8 +4,8 @@ from itertools import combinations
 
 import pytest
 
-from corpus.conversations import conversation_error
-from corpus.errors import UsageError
+from corpus.core.conversations import conversation_error
+from corpus.core.errors import UsageError
 from instruct.seeds import USE_CASE_SHARES, Seed, load_conversations, load_seeds, seeds_as_conversations
 
 HAN = re.compile(r"[\u4e00-\u9fff]")

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from corpus.conversations import conversation_error, read_conversations
-from corpus.errors import UsageError, ZeroToOneError
-from corpus.files import stable_fraction
+from corpus.core.conversations import conversation_error, read_conversations
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.core.files import stable_fraction
 from instruct.candidates import BLANK, LANGUAGES, MAKERS, Document, read_document
 from instruct.cli import app
 from instruct.phrasings import PLACEHOLDER, load_phrasings

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from corpus.files import write_json
-from corpus.shards import DomainShard, Shards, write_domain, write_shards_manifest
+from corpus.core.files import write_json
+from corpus.core.shards import DomainShard, Shards, write_domain, write_shards_manifest
 
 VOCABULARY = 32
 

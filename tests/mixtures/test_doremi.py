@@ -10,7 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from corpus.errors import UsageError, ZeroToOneError
+from corpus.core.errors import UsageError, ZeroToOneError
 from mixtures.cli import app
 from mixtures.doremi import DoReMiConfig, doremi, verdict
 from tests.mixtures.sources import known_sources, on_disk

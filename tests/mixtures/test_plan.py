@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from corpus.errors import UsageError, ZeroToOneError
+from corpus.core.errors import UsageError, ZeroToOneError
 from mixtures.cli import app
 from mixtures.sizes import format_size, parse_size, read_sizes
 from tests.mixtures.sources import on_disk

@@ -16,7 +16,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from corpus.tokenizer import save_tokenizer, train_bpe
+from corpus.tokens.tokenizer import save_tokenizer, train_bpe
 
 TEXTS = (
     "Where is the red fox? It sleeps under the old tree, near the river.\n",

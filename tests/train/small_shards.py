@@ -7,7 +7,7 @@ import polars as pl
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from corpus.shards import Shards, open_shards, write_domain, write_shards_manifest
+from corpus.core.shards import Shards, open_shards, write_domain, write_shards_manifest
 
 VOCABULARY = 64
 END = 0

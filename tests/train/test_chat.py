@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 from typer.testing import CliRunner
 
-from corpus.errors import ZeroToOneError
+from corpus.core.errors import ZeroToOneError
 from tests.train.micro import micro_llama, save_base, save_micro_tokenizer, turns, write_lines
 from train.chat import Reply, converse, is_tuned, printable, prompt_ids, stream_reply, valid_text
 from train.cli import app

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from corpus.errors import ZeroToOneError
-from corpus.tokenizer import SPECIAL_TOKENS, chat_template
+from corpus.core.errors import ZeroToOneError
+from corpus.tokens.tokenizer import SPECIAL_TOKENS, chat_template
 from tests.train.micro import save_micro_tokenizer, turns
 from train.chat_encoding import (
     EncodingError,

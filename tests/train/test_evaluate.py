@@ -10,9 +10,9 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from corpus.errors import UsageError, ZeroToOneError
-from corpus.shards import open_shards, write_domain, write_shards_manifest
-from corpus.tokenizer import tokenizer_hash
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.core.shards import open_shards, write_domain, write_shards_manifest
+from corpus.tokens.tokenizer import tokenizer_hash
 from tests.train.micro import micro_bloom, micro_llama, save_base, save_micro_tokenizer, turns, write_lines
 from train import scoring
 from train.bits_per_byte import Documents, document_windows, sample_documents, score_documents

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from corpus.errors import ZeroToOneError
+from corpus.core.errors import ZeroToOneError
 from tests.train.small_shards import make_shards
 from train.causal import CausalObjective
 from train.checkpoint import State, latest_checkpoint

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from corpus.errors import UsageError, ZeroToOneError
+from corpus.core.errors import UsageError, ZeroToOneError
 from train.causal import token_losses
 from train.models import PRESETS, build_model, check_isolation, parameter_count
 from train.sampler import document_positions

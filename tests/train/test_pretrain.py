@@ -15,8 +15,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from typer.testing import CliRunner
 
-from corpus.errors import UsageError, ZeroToOneError
-from corpus.shards import Shards
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.core.shards import Shards
 from tests.train.small_shards import CHAT_TEMPLATE, VOCABULARY, make_shards
 from train.cli import app
 from train.metrics import read_metrics

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.errors import ZeroToOneError
-from corpus.shards import Shards
+from corpus.core.errors import ZeroToOneError
+from corpus.core.shards import Shards
 from tests.train.small_shards import END, make_shards
 from train.mixture import Mixture
 from train.sampler import Sampler, document_positions, permuted

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from corpus.errors import UsageError, ZeroToOneError
+from corpus.core.errors import UsageError, ZeroToOneError
 from tests.train.micro import micro_bloom, micro_llama, save_base, turns, write_lines
 from train import loop
 from train.chat_data import EncodedConversation, SetAside, encode_conversations, is_held_out

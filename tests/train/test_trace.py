@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from corpus.errors import UsageError, ZeroToOneError
-from corpus.files import write_json
-from corpus.shards import open_shards
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.core.files import write_json
+from corpus.core.shards import open_shards
 from tests.train.small_shards import make_shards
 from train.cli import app
 from train.mixture import Mixture

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from corpus.console import log, print_summary
-from corpus.errors import UsageError
+from corpus.core.console import log, print_summary
+from corpus.core.errors import UsageError
 
 
 def chat(

@@ -7,8 +7,8 @@ from typing import Annotated, cast
 
 import typer
 
-from corpus import options
-from corpus.console import print_summary
+from corpus.core import options
+from corpus.core.console import print_summary
 from train.mixture import Mixture
 from train.schedule import Schedule
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from corpus import options
-from corpus.console import print_summary
+from corpus.core import options
+from corpus.core.console import print_summary
 
 
 def trace(

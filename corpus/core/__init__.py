@@ -1,0 +1,1 @@
+"""What every floor stands on: documents, inputs, outputs, units of work, errors, the terminal."""

@@ -1,0 +1,77 @@
+"""Parquet files as batches of rows, checked: what Arrow does not check, polars takes on trust."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import fsspec
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus.core.errors import ZeroToOneError
+
+_BATCH_ROWS = 2048
+
+SetAside = Callable[[str, str], None]
+
+
+@contextmanager
+def open_parquet(path: str) -> Iterator[pq.ParquetFile]:
+    """Open a local Parquet file or URL. A missing or broken one is a ZeroToOneError that names it."""
+    try:
+        with fsspec.open(path, "rb") as raw, pq.ParquetFile(raw) as file:
+            yield file
+    except FileNotFoundError:
+        raise ZeroToOneError(f"{path}: no such file") from None
+    except (pa.ArrowException, OSError) as error:
+        raise ZeroToOneError(f"{path}: not a readable Parquet file: {str(error).splitlines()[0]}") from None
+
+
+def read_batches(
+    path: str, row_groups: range, columns: Sequence[str] | None, set_aside: SetAside
+) -> Iterator[tuple[int, pl.DataFrame]]:
+    """The (number of the first row, rows) of some row groups, in order; of all columns or those in `columns`.
+
+    A row with a text that is not UTF-8 goes to `set_aside(place, reason)`. Raises ZeroToOneError where the file
+    has no column `text` though `columns` has it.
+    """
+    with open_parquet(path) as file:
+        names = file.schema_arrow.names
+        if "text" not in names and (columns is None or "text" in columns):
+            raise ZeroToOneError(f"{path}: no column `text`; it has {', '.join(names)}")
+        wanted = None if columns is None else [name for name in names if name in columns or name == "text"]
+        row = sum(file.metadata.row_group(group).num_rows for group in range(row_groups.start))
+        for batch in file.iter_batches(_BATCH_ROWS, row_groups=list(row_groups), columns=wanted):
+            broken = _rows_not_utf8(batch)
+            for number in broken:
+                set_aside(f"{path}#{row + number}", "invalid_utf8")
+            for start, stop in zip(
+                [0, *(number + 1 for number in broken)], [*broken, batch.num_rows], strict=True
+            ):
+                if start < stop:
+                    yield row + start, pl.DataFrame(batch.slice(start, stop - start))
+            row += batch.num_rows
+
+
+def _rows_not_utf8(batch: pa.RecordBatch) -> list[int]:
+    try:
+        batch.validate(full=True)
+        return []
+    except pa.ArrowInvalid:
+        texts = [column for column in batch.columns if pa.types.is_string(column.type)]
+        texts += [column for column in batch.columns if pa.types.is_large_string(column.type)]
+        found = {row for column in texts for row in _not_utf8(column)}
+        if not found:
+            raise
+        return sorted(found)
+
+
+def _not_utf8(column: pa.Array) -> Iterator[int]:
+    binary = pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary()
+    for row, value in enumerate(column.cast(binary).to_pylist()):
+        try:
+            (value or b"").decode("utf-8")
+        except UnicodeDecodeError:
+            yield row

@@ -1,0 +1,1 @@
+"""Signals, rules, edits and the ledger."""

@@ -1,0 +1,338 @@
+"""Rule sets: which signals with which thresholds keep a document.
+
+A rule set is a YAML file (see `rule_sets/`). Sets apply one after the other; a set with edits changes the text
+for its own rules and for the sets behind it. A rule says what is kept: `signal comparison threshold`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.filtering.edits import EDITS, Edit
+from corpus.filtering.signals import LANGUAGE_SCORE, SIGNALS
+
+COMPARISONS = (">=", "<=", ">", "<", "==")
+_BUILT_IN = Path(__file__).parent / "rule_sets"
+_SET_KEYS = ("name", "definition", "source", "languages", "include", "edits", "rules", "by_language")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Keeps documents whose signal compares so with the threshold."""
+
+    name: str
+    signal: str
+    comparison: str
+    threshold: float
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """A named set of rules, ready to apply.
+
+    `text` names the set whose edits made the text that the rules look at ("" for the text as it came in). The
+    set applies to documents in the languages `only_for` (all if empty) but not in `not_for`.
+    """
+
+    name: str
+    definition: str
+    source: str
+    languages: tuple[str, ...]
+    edits: tuple[Edit, ...]
+    rules: tuple[Rule, ...]
+    text: str = ""
+    only_for: tuple[str, ...] = ()
+    not_for: tuple[str, ...] = ()
+
+    def label(self, rule: Rule) -> str:
+        """What reasons and ledgers call a rule of this set."""
+        return f"{self.name}.{rule.name}"
+
+    def column(self, signal: str) -> str:
+        """The ledger's column of a signal of the text that this set looks at."""
+        return signal if signal == LANGUAGE_SCORE.name else signal_column(self.text, signal)
+
+    def applies(self, languages: pl.Series) -> pl.Series:
+        """Which documents the set applies to, by their languages (null: unknown)."""
+        primary = primary_language(languages).fill_null("")
+        chosen = primary.is_in(list(self.only_for)) if self.only_for else pl.repeat(True, len(primary), eager=True)
+        return chosen & ~primary.is_in(list(self.not_for))
+
+
+def signal_column(text: str, signal: str) -> str:
+    """The ledger's column of a signal of the text as edited by the set `text` ("" for as it came in)."""
+    return f"{text}:{signal}" if text else signal
+
+
+def primary_language(languages: pl.Series) -> pl.Series:
+    """Language codes without script and region: `zh-Hans` and `zh_CN` are `zh`."""
+    return languages.str.replace("[-_].*$", "").str.to_lowercase()
+
+
+def built_in_names() -> list[str]:
+    """The names of the rule sets that come with the program."""
+    return sorted(path.stem for path in _BUILT_IN.glob("*.yaml"))
+
+
+def load_rule_sets(names: Sequence[str], settings: Sequence[str] = ()) -> list[RuleSet]:
+    """Read rule sets by name or file, with those that they include, in the order in which they apply.
+
+    `settings` are `RULE=VALUE` or `SET.RULE=VALUE` and change thresholds. Raises ZeroToOneError for a file that
+    is not a rule set (naming the line), UsageError for a name or setting that does not exist.
+    """
+    sets: list[RuleSet] = []
+    for name in names:
+        loaded = _load(name, ())
+        if any(rule_set.only_for or rule_set.not_for for rule_set in loaded):
+            if len(names) > 1:
+                raise UsageError(f"`{name}` chooses by language and stands alone")
+            sets = loaded
+            break
+        for rule_set in loaded:
+            sets = _appended(sets, rule_set)
+    if not sets:
+        raise UsageError("no rule set given")
+    for setting in settings:
+        sets = _with_setting(sets, setting)
+    return sets
+
+
+def decide(signals: pl.DataFrame, rule_sets: Sequence[RuleSet], languages: pl.Series) -> pl.DataFrame:
+    """Decide from signals alone: columns `kept`, `reason` (the first failing rule) and `failed_rules` (all).
+
+    `signals` has the columns that `RuleSet.column` names (a null passes), `languages` one code a row.
+    """
+    failing: list[pl.Expr] = []
+    frame = signals
+    for number, rule_set in enumerate(rule_sets):
+        applies = f"__applies_{number}"
+        frame = frame.with_columns(rule_set.applies(languages).alias(applies))
+        for rule in rule_set.rules:
+            failed = ~_passes(pl.col(rule_set.column(rule.signal)), rule) & pl.col(applies)
+            failing.append(pl.when(failed.fill_null(False)).then(pl.lit(rule_set.label(rule))))
+    if not failing:
+        empty = pl.Series("failed_rules", [[]] * signals.height, dtype=pl.List(pl.String))
+        return _decision(pl.DataFrame([empty]))
+    return _decision(frame.select(pl.concat_list(failing).list.drop_nulls().alias("failed_rules")))
+
+
+def passes(value: float | None, rule: Rule) -> bool:
+    """Whether one value keeps the document; a missing one does."""
+    return value is None or bool(pl.select(_passes(pl.lit(value), rule)).item())
+
+
+def to_json(rule_sets: Sequence[RuleSet]) -> list[dict[str, Any]]:
+    """Rule sets as plain values, for manifests."""
+    return [
+        {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(rule_set).items()}
+        for rule_set in rule_sets
+    ]
+
+
+def from_json(values: Sequence[dict[str, Any]]) -> list[RuleSet]:
+    """Rule sets from what `to_json` gave."""
+    made = []
+    for value in values:
+        fields: dict[str, Any] = {
+            name: tuple(item) if isinstance(item, list) else item for name, item in value.items()
+        }
+        fields["edits"] = tuple(Edit(**edit) for edit in value["edits"])
+        fields["rules"] = tuple(Rule(**rule) for rule in value["rules"])
+        made.append(RuleSet(**fields))
+    return made
+
+
+def _decision(failed: pl.DataFrame) -> pl.DataFrame:
+    first = pl.col("failed_rules").list.first()
+    return failed.select(first.is_null().alias("kept"), first.alias("reason"), "failed_rules")
+
+
+def _passes(value: pl.Expr, rule: Rule) -> pl.Expr:
+    threshold = pl.lit(rule.threshold)
+    if rule.comparison == ">=":
+        return value >= threshold
+    if rule.comparison == "<=":
+        return value <= threshold
+    if rule.comparison == ">":
+        return value > threshold
+    return value < threshold if rule.comparison == "<" else value == threshold
+
+
+def _appended(sets: list[RuleSet], new: RuleSet) -> list[RuleSet]:
+    """`new` behind the others, looking at the text as they leave it; once is enough."""
+    if any(old.name == new.name for old in sets):
+        return sets
+    edited = [old.name for old in sets if old.edits]
+    return [*sets, replace(new, text=new.name if new.edits else edited[-1] if edited else "")]
+
+
+def _load(name: str, including: tuple[str, ...]) -> list[RuleSet]:
+    path = _path_of(name)
+    if str(path) in including:
+        raise ZeroToOneError(f"{path}: includes itself")
+    including = (*including, str(path))
+    file = _RuleFile(path)
+    if "by_language" in file.data:
+        return _by_language(file, including)
+    sets: list[RuleSet] = []
+    for other in file.strings("include"):
+        for rule_set in _load(file.beside(other, "include"), including):
+            sets = _appended(sets, rule_set)
+    return _appended(sets, file.rule_set())
+
+
+def _by_language(file: _RuleFile, including: tuple[str, ...]) -> list[RuleSet]:
+    branches = file.data["by_language"]
+    named = isinstance(branches, dict) and all(isinstance(item, str) for item in branches.values())
+    if not named or not branches:
+        raise file.error("by_language", "needs `language: rule set` lines")
+    listed = tuple(str(language) for language in branches if language != "other")
+    sets: list[RuleSet] = []
+    for language, name in branches.items():
+        loaded = _load(file.beside(name, "by_language"), including)
+        if any(rule_set.only_for or rule_set.not_for for rule_set in loaded):
+            raise file.error("by_language", f"`{name}` chooses by language itself")
+        if {rule_set.name for rule_set in loaded} & {rule_set.name for rule_set in sets}:
+            raise file.error("by_language", f"`{name}` repeats a rule set of another language")
+        only, but = ((), listed) if language == "other" else ((str(language),), ())
+        sets += [replace(rule_set, only_for=only, not_for=but) for rule_set in loaded]
+    return sets
+
+
+def _path_of(name: str) -> Path:
+    if name in built_in_names():
+        return _BUILT_IN / f"{name}.yaml"
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise ZeroToOneError(f"{name}: no such file")
+        return path
+    raise UsageError(f"unknown rule set `{name}`; {_near(name, built_in_names())} (or a file that ends in .yaml)")
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"near it: {', '.join(close)}" if close else f"there are {', '.join(known)}"
+
+
+def _with_setting(sets: list[RuleSet], setting: str) -> list[RuleSet]:
+    label, _, text = setting.partition("=")
+    try:
+        value = float(text)
+    except ValueError:
+        raise UsageError(f"--set {setting}: write RULE=NUMBER") from None
+    names = [(rule.name, rule_set.label(rule)) for rule_set in sets for rule in rule_set.rules]
+    matching = [pair[1] for pair in names if label in pair]
+    if not matching:
+        known = [name for pair in names for name in pair]
+        raise UsageError(f"--set {setting}: no such rule; {_near(label, list(dict.fromkeys(known)))}")
+    if len(matching) > 1:
+        raise UsageError(f"--set {setting}: say which: {', '.join(matching)}")
+    return [
+        replace(
+            rule_set,
+            rules=tuple(
+                replace(rule, threshold=value) if rule_set.label(rule) == matching[0] else rule
+                for rule in rule_set.rules
+            ),
+        )
+        for rule_set in sets
+    ]
+
+
+class _RuleFile:
+    """A parsed rule file, whose errors name the line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._text = path.read_text("utf-8")
+            self.data: dict[str, Any] = yaml.safe_load(self._text)
+            self._node = yaml.compose(self._text, yaml.SafeLoader)
+        except UnicodeDecodeError as error:
+            raise ZeroToOneError(f"{path}: not UTF-8 at byte {error.start}") from None
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            place = f":{mark.line + 1}" if mark else ""
+            problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+            raise ZeroToOneError(f"{path}{place}: invalid YAML: {problem}") from None
+        if not isinstance(self.data, dict):
+            raise ZeroToOneError(f"{path}: a rule set is a mapping with `name` and `rules`")
+        for key in self.data:
+            if key not in _SET_KEYS:
+                raise self.error(key, f"unknown key `{key}`; {_near(str(key), _SET_KEYS)}")
+
+    def error(self, key: Any, problem: str, index: int | None = None) -> ZeroToOneError:
+        """An error at a key of the file, or at an item of the list there."""
+        line = 1
+        for key_node, value_node in getattr(self._node, "value", []):
+            if key_node.value == str(key):
+                inside = index is not None and isinstance(value_node, yaml.SequenceNode)
+                line = (value_node.value[index] if inside else key_node).start_mark.line + 1
+        return ZeroToOneError(f"{self.path}:{line}: {problem}")
+
+    def beside(self, name: str, key: str) -> str:
+        """The rule set that the file names there: a built-in one, or a file beside it."""
+        if name in built_in_names():
+            return name
+        if not name.endswith((".yaml", ".yml")):
+            raise self.error(key, f"unknown rule set `{name}`; {_near(name, built_in_names())}")
+        return str(self.path.parent / name)
+
+    def strings(self, key: str) -> tuple[str, ...]:
+        """A list of strings of the file, empty where it is missing."""
+        values = self.data.get(key) or []
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise self.error(key, f"`{key}` needs a list of names")
+        return tuple(values)
+
+    def rule_set(self) -> RuleSet:
+        """The file's own edits and rules."""
+        name = self.data.get("name", self.path.stem)
+        if not isinstance(name, str) or not name or set(name) & set(".:="):
+            raise self.error("name", "`name` needs a word without `.`, `:` and `=`")
+        items = self.data.get("rules") or []
+        if not isinstance(items, list):
+            raise self.error("rules", "`rules` needs a list")
+        rules = tuple(self._rule(item, index) for index, item in enumerate(items))
+        names = [rule.name for rule in rules]
+        for index, rule_name in enumerate(names):
+            if rule_name in names[:index]:
+                raise self.error("rules", f"a second rule `{rule_name}`", index)
+        changes = self.data.get("edits") or []
+        if not isinstance(changes, list):
+            raise self.error("edits", "`edits` needs a list")
+        edits = tuple(self._edit(item, index) for index, item in enumerate(changes))
+        definition, source = (str(self.data.get(key, "")) for key in ("definition", "source"))
+        return RuleSet(name, definition, source, self.strings("languages"), edits, rules)
+
+    def _rule(self, item: Any, index: int) -> Rule:
+        if not isinstance(item, dict) or set(item) != {"name", "signal", "comparison", "threshold"}:
+            raise self.error("rules", "a rule has name, signal, comparison and threshold", index)
+        if item["signal"] not in SIGNALS:
+            near = _near(str(item["signal"]), list(SIGNALS))
+            raise self.error("rules", f"unknown signal `{item['signal']}`; {near}", index)
+        if item["comparison"] not in COMPARISONS:
+            known = ", ".join(COMPARISONS)
+            raise self.error("rules", f"unknown comparison `{item['comparison']}`; there are {known}", index)
+        if not isinstance(item["threshold"], (int, float)) or isinstance(item["threshold"], bool):
+            raise self.error("rules", f"threshold `{item['threshold']}` is not a number", index)
+        return Rule(str(item["name"]), item["signal"], item["comparison"], float(item["threshold"]))
+
+    def _edit(self, item: Any, index: int) -> Edit:
+        name, threshold = next(iter(item.items())) if isinstance(item, dict) and len(item) == 1 else (item, None)
+        if name not in EDITS:
+            raise self.error("edits", f"unknown edit `{name}`; {_near(str(name), list(EDITS))}", index)
+        if threshold is None:
+            threshold = EDITS[name].threshold
+        if not isinstance(threshold, int) or isinstance(threshold, bool):
+            raise self.error("edits", f"threshold `{threshold}` is not a whole number", index)
+        return Edit(name, threshold)

@@ -1,0 +1,221 @@
+"""Pages to documents: the step behind `corpus extract`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import fsspec
+import polars as pl
+
+from corpus.core.documents import DOCUMENT_SCHEMA
+from corpus.core.engine import Parameters, Step, UnitOutput, run_step
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.core.files import file_hash
+from corpus.core.inputs import Unit, file_format, list_files
+from corpus.core.output import Manifest
+from corpus.pages.charset import decode_page, decode_text
+from corpus.pages.extraction import EXTRACTORS, Extracted, extract_page
+from corpus.pages.warc import MAX_PAGE_BYTES, Page, read_pages
+from corpus.text.language import identify, known_languages, model_path
+
+AUTO_DOMAIN = "auto"
+_BATCH_PAGES = 64
+_COLUMNS = pl.Schema({**DOCUMENT_SCHEMA, "reason": pl.String()})
+_CANONICAL = re.compile(r"<link\b[^>]*\brel\s*=\s*[\"']?canonical\b[^>]*>", re.I)
+_HREF = re.compile(r"\bhref\s*=\s*[\"']?(https?://[^\s\"'>]+)", re.I)
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ExtractOptions:
+    """What `extract` does: `domain` is a name or `auto` (the host of the page's URL); `languages` are ISO codes
+    to keep (none: all), with at least `minimum_language_score`; `language_model` replaces lid.176.ftz."""
+
+    domain: str = AUTO_DOMAIN
+    languages: tuple[str, ...] = ()
+    minimum_language_score: float = 0.65
+    extractor: str = "trafilatura"
+    language_model: str | None = None
+
+
+def extract(
+    inputs: Sequence[str | Path],
+    output: Path,
+    options: ExtractOptions = ExtractOptions(),
+    *,
+    workers: int | None = None,
+    engine: str = "local",
+    overwrite: bool = False,
+    strict: bool = False,
+) -> Manifest:
+    """Extract the documents of WARC, WET and HTML files into a dataset directory and return its manifest.
+
+    Every page is one row: in `documents/` or, with its `reason`, in `removed/` (whose text is empty unless the
+    language was the reason); `pages_in` is their sum. Files' damaged places are in `set_aside/`. A document's id
+    is a hash of its record's own id, file name and place, so that it is the same in every run and its own even
+    where a crawl repeats a record. Raises ZeroToOneError when no document is left; the output stays.
+    """
+    if options.extractor not in EXTRACTORS:
+        raise UsageError(f"unknown extractor `{options.extractor}`; choose {' or '.join(EXTRACTORS)}")
+    if not 0 <= options.minimum_language_score <= 1:
+        raise UsageError("--minimum-lang-score must lie between 0 and 1")
+    for path, _ in list_files(inputs):
+        if file_format(path) not in ("warc", "html"):
+            raise ZeroToOneError(f"{path}: neither WARC, WET nor HTML; name the pages by a glob")
+    known = known_languages(options.language_model)
+    for language in options.languages:
+        if language not in known:
+            raise UsageError(f"--lang {language}: unknown; the model knows {' '.join(sorted(known))}")
+    parameters = {
+        "domain": options.domain,
+        "languages": list(options.languages),
+        "minimum_language_score": options.minimum_language_score,
+        "extractor": options.extractor,
+        "language_model": options.language_model,
+        "language_model_sha256": file_hash(model_path(options.language_model)),
+    }
+    step = Step("corpus extract", parameters, _process)
+    manifest = run_step(step, inputs, output, workers=workers, engine=engine, overwrite=overwrite, strict=strict)
+    if not manifest["counts"].get("documents_kept"):
+        taken = ", ".join(f"{reason} took {pages:,}" for reason, pages in manifest["reasons"].items())
+        raise ZeroToOneError(f"{output}: no documents left; {taken} (see removed/)")
+    return manifest
+
+
+def _process(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:
+    rows: list[Row] = []
+    for row in _rows(unit, parameters, output):
+        rows.append(row)
+        if len(rows) == _BATCH_PAGES:
+            _write(rows, parameters, output)
+            rows = []
+    if rows:
+        _write(rows, parameters, output)
+
+
+def _rows(unit: Unit, parameters: Parameters, output: UnitOutput) -> Iterator[Row]:
+    if unit.format == "html":
+        for path, name in unit.members:
+            yield _html_file_row(path, name, parameters)
+        return
+
+    def set_aside(place: str, reason: str, record: str) -> None:
+        output.set_aside(f"{unit.path}:{place}", reason, record)
+
+    with fsspec.open(unit.path, "rb") as raw:
+        for page in read_pages(raw, set_aside):
+            if page is None:
+                output.count("other_records")
+            else:
+                yield page_row(page, unit.name, parameters["domain"], parameters["extractor"])
+
+
+def page_row(page: Page, source: str, domain: str, extractor: str) -> Row:
+    """The row of a WARC record's page, still without a language; `reason` is empty for a document."""
+    origin = f"{source}:{page.place}"
+    about: Row = {"record_id": page.record_id, "content_type": page.content_type, "warc_date": page.date}
+    text, reason, published = "", page.reason, ""
+    if not reason:
+        text, reason, published, more = _text(page, extractor)
+        about.update(more)
+    return {
+        "id": page_id(page.record_id, origin),
+        "text": text,
+        "url": page.url,
+        "domain": _domain(domain, page.url, source),
+        "source": source,
+        "origin": origin,
+        "date": published or page.date,
+        "metadata": _json(about),
+        "reason": reason,
+        "replaced": about.get("characters_replaced", 0),
+    }
+
+
+def page_id(record_id: str, origin: str) -> str:
+    """32 hexadecimal digits from the record's own id and its place."""
+    key = f"{record_id}\0{origin}".encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(key, digest_size=16).hexdigest()
+
+
+def host(url: str) -> str:
+    """The host of a URL in lower case, without `www.` and port; "" where there is none."""
+    try:
+        return (urlsplit(url).hostname or "").removeprefix("www.").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def _html_file_row(path: str, name: str, parameters: Parameters) -> Row:
+    with fsspec.open(path, "rb") as raw:
+        body = raw.read(MAX_PAGE_BYTES + 1)
+    reason = "too_large" if len(body) > MAX_PAGE_BYTES else ""
+    page = Page(name, "html", "", "", "", "", None, body, reason)
+    link = _CANONICAL.search(decode_page(body[:65536]).text)
+    address = _HREF.search(link[0]) if link else None
+    page = Page(name, "html", address[1] if address else "", "", "", "", None, body, reason)
+    row = page_row(page, name, parameters["domain"], parameters["extractor"])
+    return {**row, "origin": name, "id": page_id("", name)}
+
+
+def _text(page: Page, extractor: str) -> tuple[str, str, str, Row]:
+    """Text, reason, date and metadata of a page whose body was read."""
+    decoded = decode_page(page.body, page.charset) if page.kind == "html" else decode_text(page.body)
+    about: Row = {
+        "charset": decoded.encoding,
+        "charset_from": decoded.evidence,
+        "characters_replaced": decoded.replaced,
+    }
+    if page.kind == "text":
+        text = decoded.text.replace("\0", "").strip()
+        return text, "" if text else "no_text", "", about
+    result = extract_page(decoded.text, extractor)
+    if not isinstance(result, Extracted):
+        return "", result, "", about
+    about.update(title=result.title, author=result.author, declared_language=result.language)
+    return result.text, "", result.date, about
+
+
+def _write(rows: list[Row], parameters: Parameters, output: UnitOutput) -> None:
+    _identify(rows, parameters)
+    kept = [row for row in rows if not row["reason"]]
+    removed = [row for row in rows if row["reason"]]
+    output.write("documents", pl.DataFrame(kept, schema=_COLUMNS).drop("reason"))
+    output.write("removed", pl.DataFrame(removed, schema=_COLUMNS))
+    output.count("pages_in", len(rows))
+    output.count("documents_kept", len(kept))
+    output.count("documents_removed", len(removed))
+    for row in removed:
+        output.reason(row["reason"])
+    output.count("characters_replaced", sum(row["replaced"] for row in rows))
+
+
+def _identify(rows: Iterable[Row], parameters: Parameters) -> None:
+    """Fill in language and score, and the reason where they are not wanted."""
+    waiting = [row for row in rows if not row["reason"]]
+    languages, scores = identify([row["text"] for row in waiting], parameters["language_model"])
+    for row, language, score in zip(waiting, languages, scores, strict=True):
+        row["lang"], row["lang_score"] = language, score
+        if parameters["languages"] and language not in parameters["languages"]:
+            row["reason"] = "other_language"
+        elif parameters["languages"] and score < parameters["minimum_language_score"]:
+            row["reason"] = "low_language_score"
+
+
+def _domain(domain: str, url: str, source: str) -> str:
+    if domain != AUTO_DOMAIN:
+        return domain
+    folder, separator, _ = source.partition("/")
+    return host(url) or (folder if separator else "local")
+
+
+def _json(about: Row) -> str:
+    return json.dumps({name: value for name, value in about.items() if value}, ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""What the steps did, told: explain, report, stats."""

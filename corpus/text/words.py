@@ -1,0 +1,90 @@
+"""Texts as code points and words: what all signals share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from corpus.text.characters import CONTENT, character_table
+from corpus.text.segmentation import Codes, Dictionary, Positions, chinese_dictionary, no_dictionary, split_texts
+
+_CHUNK_CHARACTERS = 4_000_000
+
+
+class Words(NamedTuple):
+    """The words of some texts.
+
+    `codes` [characters]: all their code points; text k has those from offsets[k] to offsets[k + 1].
+    `starts` [words] and `ends` [words]: where in `codes` each word lies; text k has those from firsts[k] to
+    firsts[k + 1].
+    """
+
+    codes: Codes
+    offsets: Positions
+    starts: Positions
+    ends: Positions
+    firsts: Positions
+
+
+def find_words(texts: Sequence[str]) -> Words:
+    """Split texts into words, punctuation included.
+
+    Spaced scripts follow the word boundaries of Unicode's UAX #29: letters, marks, digits and connectors, with
+    apostrophes and full stops between letters, and separators between digits, inside a word. A URL, an e-mail
+    address and a letter and digit with a hyphen between them (`COVID-19`) are in one word each. Every other
+    character is a word, and so is a run of full stops, hyphens, tildes or ellipses. Chinese is split as
+    `jieba.cut` does.
+    """
+    codes, offsets = code_points(texts), text_offsets(texts)
+    starts, ends = np.empty(codes.size, dtype=np.int64), np.empty(codes.size, dtype=np.int64)
+    firsts = np.empty(offsets.size, dtype=np.int64)
+    split_texts(codes, offsets, character_table(), dictionary_for(codes), starts, ends, firsts)
+    return Words(codes, offsets, starts[: firsts[-1]], ends[: firsts[-1]], firsts)
+
+
+def split_words(text: str) -> list[str]:
+    """The words of one text, as `find_words` splits it."""
+    words = find_words([text])
+    return [text[start:end] for start, end in zip(words.starts, words.ends, strict=True)]
+
+
+def count_words(texts: Sequence[str]) -> npt.NDArray[np.int64]:
+    """The number of words of every text, those left out that have no letter, mark or number; shape [texts]."""
+    counts = [np.zeros(0, dtype=np.int64)]
+    for part in chunks(texts):
+        words = find_words(part)
+        contents = np.cumsum(np.append(0, (character_table()[words.codes] & CONTENT) != 0))
+        plain = np.cumsum(np.append(0, contents[words.ends] > contents[words.starts]))
+        counts.append(np.diff(plain[words.firsts]))
+    return np.concatenate(counts)
+
+
+def chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Runs of texts with some millions of characters each: bounds the memory of array code."""
+    first = size = 0
+    for at, text in enumerate(texts):
+        if size and size + len(text) > _CHUNK_CHARACTERS:
+            yield texts[first:at]
+            first, size = at, 0
+        size += len(text)
+    if first < len(texts):
+        yield texts[first:]
+
+
+def code_points(texts: Sequence[str]) -> npt.NDArray[np.uint32]:
+    """All characters of the texts, one after the other; lone surrogates are allowed."""
+    return np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+
+
+def text_offsets(texts: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Where each text begins in `code_points`, and the end of the last, shape [texts + 1]."""
+    return np.cumsum([0, *(len(text) for text in texts)], dtype=np.int64)
+
+
+def dictionary_for(codes: npt.NDArray[np.uint32]) -> Dictionary:
+    """jieba's dictionary where there are ideographs, else an empty one (the full one takes time to load)."""
+    has_ideographs = bool(((codes >= 0x4E00) & (codes <= 0x9FD5)).any())
+    return chinese_dictionary() if has_ideographs else no_dictionary()
