@@ -1,19 +1,25 @@
 """The program `corpus`: web pages → documents → token shards."""
 
-from corpus.commands.dedup import dedup
-from corpus.commands.explain import explain
-from corpus.commands.extract import extract
-from corpus.commands.filter import filter as filter_documents
-from corpus.commands.report import report
-from corpus.commands.stats import stats
-from corpus.commands.tokenize import tokenize
-from corpus.commands.tokenizer import tokenizer
+import typer
+
 from corpus.core.console import program, run
 
-app = program(
-    "Web pages to clean, accountable documents and token shards.",
-    (extract, filter_documents, dedup, tokenizer, tokenize, stats, explain, report),
-)
+
+def app() -> typer.Typer:
+    """The program. Its verbs are imported here, where `run` already answers Ctrl-C."""
+    from corpus.commands.dedup import dedup
+    from corpus.commands.explain import explain
+    from corpus.commands.extract import extract
+    from corpus.commands.filter import filter as filter_documents
+    from corpus.commands.report import report
+    from corpus.commands.stats import stats
+    from corpus.commands.tokenize import tokenize
+    from corpus.commands.tokenizer import tokenizer
+
+    return program(
+        "Web pages to clean, accountable documents and token shards.",
+        (extract, filter_documents, dedup, tokenizer, tokenize, stats, explain, report),
+    )
 
 
 def main() -> None:

@@ -1,14 +1,21 @@
 """The program `instruct`: instruction and conversation data."""
 
-from corpus.core.console import program, run
-from instruct.commands.convert import convert
-from instruct.commands.evolve import evolve
-from instruct.commands.generate import generate
-from instruct.commands.template import template
+import typer
 
-app = program(
-    "Instruction and conversation data, from documents, seeds and models.", (template, convert, generate, evolve)
-)
+from corpus.core.console import program, run
+
+
+def app() -> typer.Typer:
+    """The program. Its verbs are imported here, where `run` already answers Ctrl-C."""
+    from instruct.commands.convert import convert
+    from instruct.commands.evolve import evolve
+    from instruct.commands.generate import generate
+    from instruct.commands.template import template
+
+    return program(
+        "Instruction and conversation data, from documents, seeds and models.",
+        (template, convert, generate, evolve),
+    )
 
 
 def main() -> None:

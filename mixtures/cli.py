@@ -1,10 +1,16 @@
 """The program `mixtures`: how much of each domain a model should see."""
 
-from corpus.core.console import program, run
-from mixtures.commands.doremi import doremi
-from mixtures.commands.plan import plan
+import typer
 
-app = program("Domain weights: what they mean for a run, and which to choose.", (plan, doremi))
+from corpus.core.console import program, run
+
+
+def app() -> typer.Typer:
+    """The program. Its verbs are imported here, where `run` already answers Ctrl-C."""
+    from mixtures.commands.doremi import doremi
+    from mixtures.commands.plan import plan
+
+    return program("Domain weights: what they mean for a run, and which to choose.", (plan, doremi))
 
 
 def main() -> None:

@@ -90,7 +90,7 @@ def evaluate_models(job: Job, base: Path, tuned: Path, shards: Path, held_out: P
         maximum_tokens=HELD_OUT_TOKENS,
         maximum_new_tokens=96,
     )
-    return evaluate([str(base), str(tuned)], config, job.at("evaluation"))
+    return evaluate({"base": base, "tuned": tuned}, config, job.at("evaluation"))
 
 
 def _held_out_prompts(held_out: Path) -> list[dict[str, str]]:

@@ -161,12 +161,12 @@ def _evaluation(job: Job, evaluation: dict[str, Any]) -> Iterator[str]:
     yield html.card(html.table(rows))
     replies = [
         {
-            "model": name,
-            "held-out conversations": evaluation["replies"][model]["conversations"],
-            "nats per reply token": evaluation["replies"][model]["loss"],
-            "replies that stop by themselves": evaluation["replies"][model]["stopped_share"],
+            "model": model,
+            "held-out conversations": entry["conversations"],
+            "nats per reply token": entry["loss"],
+            "replies that stop by themselves": entry["stopped_share"],
         }
-        for name, model in (("base", base), ("tuned", tuned))
+        for model, entry in evaluation["replies"].items()
     ]
     yield html.heading("Template prompts about documents that neither saw in tuning")
     yield html.card(html.table(replies))
@@ -176,12 +176,11 @@ def _answers(job: Job, evaluation: dict[str, Any]) -> Iterator[str]:
     references = {
         row["id"]: row.get("reference") for row in _lines(job.at("evaluation_prompts.jsonl")) if "reference" in row
     }
-    names = dict(zip(evaluation["models"], ("base", "tuned"), strict=True))
     for row in evaluation["answers"]:
         parts = [html.heading(row["id"]), html.quotation(row["prompt"])]
         for model, answer in row["answers"].items():
             ending = "stopped by itself" if answer["stopped"] else "cut at the limit"
-            parts += [html.paragraph(f"{names[model]}, {ending}:", soft=True), html.quotation(answer["text"])]
+            parts += [html.paragraph(f"{model}, {ending}:", soft=True), html.quotation(answer["text"])]
         if references.get(row["id"]):
             parts += [html.paragraph("reference:", soft=True), html.quotation(str(references[row["id"]]))]
         yield html.card(*parts)

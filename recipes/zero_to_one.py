@@ -183,4 +183,4 @@ def zero_to_one(
 
 
 if __name__ == "__main__":
-    run(app)
+    run(lambda: app)

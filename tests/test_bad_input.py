@@ -237,6 +237,11 @@ WRONG_USAGE = {
 }
 
 
+def test_the_same_model_twice(good: Path) -> None:
+    outcome = call("train", "evaluate", good / "tuned", good / "tuned")
+    assert (outcome.status, outcome.message) == (2, f"{good / 'tuned'}, {good / 'tuned'}: the same model twice")
+
+
 @pytest.mark.parametrize("verb", WRITING)
 def test_wrong_usage(verb: str, good: Path, tmp_path: Path) -> None:
     command = writing_verbs(good)[verb]

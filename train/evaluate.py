@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -56,27 +56,25 @@ class EvaluationConfig:
 
 
 def evaluate(
-    models: Sequence[str], config: EvaluationConfig, output: Path | None = None, *, overwrite: bool = False
+    models: Mapping[str, Path], config: EvaluationConfig, output: Path | None = None, *, overwrite: bool = False
 ) -> Result:
-    """Evaluate models one after the other and compare each with the first.
+    """Evaluate models (what each is to be called → its folder) one after the other; compare each with the first.
 
     With `output` the result is also `output/evaluation.json`, and a run that was interrupted goes on with the
     next model. Raises ZeroToOneError where a model, the shards or a file cannot be used.
     """
-    if len(set(models)) != len(models):
-        raise UsageError(f"{', '.join(models)}: the same model twice")
-    folders = [model_folder(Path(model)) for model in models]
+    names, folders = list(models), [model_folder(folder) for folder in models.values()]
     prompts = read_prompts(config.prompts)
     files = conversation_files(config.conversations)
     shards = open_shards(config.shards, "held_out") if config.shards else None
     if shards is not None and not any(len(shard.tokens) for shard in shards.domains.values()):
         raise ZeroToOneError(f"{shards.path}: no held-out documents; `corpus tokenize` sets some aside")
     if output is not None:
-        parameters, prints = _identity(models, folders, config, files, shards)
+        parameters, prints = _identity(names, folders, config, files, shards)
         if claim_output(output, "train evaluate", parameters, prints, overwrite) == "done":
             return dict(read_json(output / "evaluation.json"))
     results = []
-    for number, (name, folder) in enumerate(zip(models, folders, strict=True)):
+    for number, (name, folder) in enumerate(zip(names, folders, strict=True)):
         kept = output / ".state" / f"model-{number:03d}.json" if output is not None else None
         if kept is None or not kept.exists():
             result = evaluate_model(name, folder, config, shards, files, prompts)
@@ -85,7 +83,7 @@ def evaluate(
                 continue
             write_json(kept, result)
         results.append(read_json(kept))
-    comparison = side_by_side(models, results, prompts)
+    comparison = side_by_side(names, results, prompts)
     if output is not None:
         write_json(output / "evaluation.json", comparison)
         counts = {"models": len(models), "prompts": len(prompts)}

@@ -41,11 +41,11 @@ def program(text: str, verbs: Sequence[Callable[..., None]]) -> typer.Typer:
     return app
 
 
-def run(app: typer.Typer) -> None:
-    """Run a program; every failure that the user can act on is one line on stderr, never a traceback."""
+def run(load: Callable[[], typer.Typer]) -> None:
+    """Load and run a program; every failure that the user can act on is one line on stderr, no traceback."""
     try:
         try:
-            app()
+            load()()
         finally:
             sys.stdout.flush()  # a closed pipe shows here, not when the interpreter ends
     except UsageError as error:

@@ -13,7 +13,7 @@ from corpus.cli import app
 
 
 def run(*arguments: object) -> dict:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    result = CliRunner().invoke(app(), [str(argument) for argument in arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
 
@@ -35,13 +35,13 @@ def test_from_documents_to_shards(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("verb", ["dedup", "tokenizer", "tokenize"])
 def test_help_has_an_example(verb: str) -> None:
-    result = CliRunner().invoke(app, [verb, "--help"])
+    result = CliRunner().invoke(app(), [verb, "--help"])
     assert result.exit_code == 0
     assert f"Example: corpus {verb} " in result.stdout
 
 
 def test_tables(tmp_path: Path) -> None:
     pl.DataFrame({"text": ["one text", "one text"]}).write_parquet(tmp_path / "in.parquet")
-    result = CliRunner().invoke(app, ["dedup", str(tmp_path / "in.parquet"), "-o", str(tmp_path / "o")])
+    result = CliRunner().invoke(app(), ["dedup", str(tmp_path / "in.parquet"), "-o", str(tmp_path / "o")])
     assert "exact_duplicate 1" in result.stdout
     assert "largest cluster" in result.stdout

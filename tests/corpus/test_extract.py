@@ -189,7 +189,7 @@ def test_the_verb_prints_one_json_object_and_warns(tmp_path: Path) -> None:
 
 
 def test_help_has_an_example() -> None:
-    assert "Example: corpus extract" in CliRunner().invoke(app, ["extract", "--help"]).output
+    assert "Example: corpus extract" in CliRunner().invoke(app(), ["extract", "--help"]).output
 
 
 @pytest.mark.skipif(not (SHARED / "data" / "web").is_dir(), reason="needs ../shared/data")

@@ -362,7 +362,7 @@ def test_command_prints_one_object(made, tmp_path):
         "--tasks",
         "fill_in",
     ]
-    result = CliRunner().invoke(app, arguments)
+    result = CliRunner().invoke(app(), arguments)
     assert result.exit_code == 0, result.output
     manifest = json.loads(result.stdout)
     assert manifest["command"] == "instruct template"

@@ -174,7 +174,7 @@ def test_only_domains_of_the_baseline_take_part(place, config):
 def test_the_command_prints_one_json_object(place, whole, config):
     arguments = ["doremi", str(place / "shards"), "-o", str(whole), "--model", config.model, "--steps", "40"]
     small = ["--row-length", "16", "--batch-rows", "6", "--json"]
-    result = CliRunner().invoke(app, [*arguments, *small, "--threads", "1", "--precision", "fp32"])
+    result = CliRunner().invoke(app(), [*arguments, *small, "--threads", "1", "--precision", "fp32"])
     assert result.exit_code == 0, result.exception
     answer = json.loads(result.stdout)
     assert answer["mixture"] == str(whole / "mixture.yaml")

@@ -16,7 +16,7 @@ SIZES = "web: 2000B\nbooks: 100B\nwiki: 20B\npoems: 5B\n"
 
 def plan(tmp_path: Path, *arguments: str, sizes: str = SIZES):
     (tmp_path / "sizes.yaml").write_text(sizes)
-    return CliRunner().invoke(app, ["plan", str(tmp_path / "sizes.yaml"), *arguments])
+    return CliRunner().invoke(app(), ["plan", str(tmp_path / "sizes.yaml"), *arguments])
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_weights_of_an_unknown_domain_are_named(tmp_path):
 
 def test_shards_without_tokens_are_named(tmp_path):
     empty = on_disk(tmp_path / "shards", {"web": np.zeros(0, dtype=int)}, {"web": 1})
-    result = CliRunner().invoke(app, ["plan", str(empty), "--tokens", "1B", "--weights", "temperature:2"])
+    result = CliRunner().invoke(app(), ["plan", str(empty), "--tokens", "1B", "--weights", "temperature:2"])
     assert "shards: no domain has any tokens" in str(result.exception)
 
 

@@ -144,15 +144,15 @@ def test_typed_bytes_that_are_no_utf8_become_replacement_characters():
 def test_the_command_answers_and_says_what_a_base_model_does(base, run):
     runner = CliRunner()
     greedy = ["chat", str(run), "--temperature", "0"]
-    answered = runner.invoke(app, [*greedy, "--prompt", "Where?"])
+    answered = runner.invoke(app(), [*greedy, "--prompt", "Where?"])
     assert (answered.exit_code, answered.stdout) == (0, REPLY + "\n")
     row = json.loads(
-        runner.invoke(app, ["chat", str(run), "--prompt", "再说", "--temperature", "0", "--json"]).stdout
+        runner.invoke(app(), ["chat", str(run), "--prompt", "再说", "--temperature", "0", "--json"]).stdout
     )
     assert (row["reply"], row["stopped"], row["tuned"]) == (REPLY, True, True)
-    row = json.loads(runner.invoke(app, ["chat", str(base), "--prompt", "Where", "--json"]).stdout)
+    row = json.loads(runner.invoke(app(), ["chat", str(base), "--prompt", "Where", "--json"]).stdout)
     assert row["tuned"] is False
-    typed = runner.invoke(app, greedy, input="Where?\n")
+    typed = runner.invoke(app(), greedy, input="Where?\n")
     assert (typed.exit_code, typed.stdout) == (0, REPLY + "\n\n")
 
 

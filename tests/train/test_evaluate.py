@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -10,7 +12,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.core.errors import ZeroToOneError
 from corpus.core.shards import open_shards, write_domain, write_shards_manifest
 from corpus.tokens.tokenizer import tokenizer_hash
 from tests.train.micro import micro_bloom, micro_llama, save_base, save_micro_tokenizer, turns, write_lines
@@ -70,18 +72,18 @@ def by_hand(model, tokenizer, texts, context):
 
 
 def test_bits_per_byte_equals_a_loop_over_tokens(base, shards):
-    result = evaluate([str(base)], EvaluationConfig(shards=shards, prompts=None, maximum_new_tokens=1))
+    result = evaluate({"base": base}, EvaluationConfig(shards=shards, prompts=None, maximum_new_tokens=1))
     model, tokenizer = open_model(base)
     assert max(len(tokenizer(text).input_ids) for texts in TEXTS.values() for text in texts) > 64
     for domain, texts in TEXTS.items():
         entry = result["domains"][domain]
         assert entry["bytes"] == sum(len(text.encode()) for text in texts)
-        assert entry["tokens"][str(base)] == sum(len(tokenizer(text).input_ids) for text in texts)
+        assert entry["tokens"]["base"] == sum(len(tokenizer(text).input_ids) for text in texts)
         expected = by_hand(model, tokenizer, texts, 64)
-        assert math.isclose(entry["bits_per_byte"][str(base)], expected, rel_tol=1e-5)
+        assert math.isclose(entry["bits_per_byte"]["base"], expected, rel_tol=1e-5)
     everything = [text for texts in TEXTS.values() for text in texts]
     expected = by_hand(model, tokenizer, everything, 64)
-    assert math.isclose(result["all"]["bits_per_byte"][str(base)], expected, rel_tol=1e-5)
+    assert math.isclose(result["all"]["bits_per_byte"]["base"], expected, rel_tol=1e-5)
 
 
 def test_a_uniform_model_needs_the_logarithm_of_its_vocabulary(base):
@@ -133,15 +135,14 @@ def test_another_tokenizer_scores_the_same_bytes(base, shards, tmp_path, capfd):
     for left, right in lost:
         del backend["model"]["vocab"][left + right]
     (other / "tokenizer.json").write_text(json.dumps(backend))
-    names = [str(base), str(other)]
-    result = evaluate(names, EvaluationConfig(shards=shards, maximum_new_tokens=1))
+    result = evaluate({"base": base, "other": other}, EvaluationConfig(shards=shards, maximum_new_tokens=1))
     assert "encoded anew" in capfd.readouterr().err
     entry = result["all"]
-    assert entry["tokens"][names[1]] > entry["tokens"][names[0]]
+    assert entry["tokens"]["other"] > entry["tokens"]["base"]
     model, tokenizer = open_model(other)
     expected = by_hand(model, tokenizer, [text for texts in TEXTS.values() for text in texts], 64)
-    assert math.isclose(entry["bits_per_byte"][names[1]], expected, rel_tol=1e-5)
-    assert entry["difference"] == {names[1]: entry["bits_per_byte"][names[1]] - entry["bits_per_byte"][names[0]]}
+    assert math.isclose(entry["bits_per_byte"]["other"], expected, rel_tol=1e-5)
+    assert entry["difference"] == {"other": entry["bits_per_byte"]["other"] - entry["bits_per_byte"]["base"]}
 
 
 @pytest.fixture(scope="module")
@@ -157,25 +158,28 @@ def test_replies_and_answers_of_base_and_tuned(base, shards, tuned, tmp_path):
     file, run = tuned
     prompts = write_lines(tmp_path / "prompts.jsonl", [{"id": "p", "prompt": "Where?"}, {"prompt": "a<|im_end|>"}])
     config = EvaluationConfig(conversations=(str(file),), prompts=prompts, maximum_new_tokens=40)
-    result = evaluate([str(base), str(run)], config, tmp_path / "out")
-    before, after = (result["replies"][str(name)] for name in (base, run))
+    result = evaluate({"base": base, "tuned": run}, config, tmp_path / "out")
+    before, after = (result["replies"][name] for name in ("base", "tuned"))
     assert before["tokens"] == after["tokens"]
     assert before["loss"] > 1 > after["loss"]
     assert (before["stopped_share"], after["stopped_share"]) == (0, 1)
-    assert result["tuned"] == {str(base): False, str(run): True}
-    assert result["answers"][0]["answers"][str(run)]["text"] == "Under the old tree."
+    assert result["tuned"] == {"base": False, "tuned": True}
+    assert result["answers"][0]["answers"]["tuned"]["text"] == "Under the old tree."
     assert result == json.loads((tmp_path / "out" / "evaluation.json").read_text())
 
 
 def test_a_rerun_goes_on_with_the_models_that_are_missing(base, tuned, tmp_path, monkeypatch):
-    names, config = [str(base), str(tuned[1])], EvaluationConfig(maximum_new_tokens=2)
-    result = evaluate(names, config, tmp_path / "out")
+    models, config = {"base": base, "tuned": tuned[1]}, EvaluationConfig(maximum_new_tokens=2)
+    result = evaluate(models, config, tmp_path / "out")
     monkeypatch.setattr("train.evaluate.evaluate_model", None)
-    assert evaluate(names, config, tmp_path / "out") == result
+    assert evaluate(models, config, tmp_path / "out") == result
     (tmp_path / "out" / "manifest.json").unlink()
-    assert evaluate(names, config, tmp_path / "out") == result
+    assert evaluate(models, config, tmp_path / "out") == result
+    monkeypatch.chdir(tmp_path)
+    elsewhere = {name: Path(os.path.relpath(folder)) for name, folder in models.items()}
+    assert evaluate(elsewhere, config, Path("out")) == result
     with pytest.raises(ZeroToOneError, match="maximum_new_tokens was 2, is 3"):
-        evaluate(names, EvaluationConfig(maximum_new_tokens=3), tmp_path / "out")
+        evaluate(models, EvaluationConfig(maximum_new_tokens=3), tmp_path / "out")
 
 
 def test_the_built_in_prompts_are_in_two_languages():
@@ -189,11 +193,9 @@ def test_bad_input_is_one_clear_line(base, shards, tmp_path):
         read_prompts(write_lines(tmp_path / "p.jsonl", [{"prompt": "a"}, {"text": "b"}]))
     with pytest.raises(ZeroToOneError, match=r"nothing\.jsonl: no such file"):
         read_prompts(tmp_path / "nothing.jsonl")
-    with pytest.raises(UsageError, match="the same model twice"):
-        evaluate([str(base), str(base)], EvaluationConfig())
     with pytest.raises(ZeroToOneError, match="not a model's folder"):
-        evaluate([str(shards)], EvaluationConfig())
+        evaluate({"shards": shards}, EvaluationConfig())
     copy = shutil.copytree(base, tmp_path / "broken")
     (copy / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(ZeroToOneError, match="broken: cannot open the model"):
-        evaluate([str(copy)], EvaluationConfig())
+        evaluate({"copy": copy}, EvaluationConfig())

@@ -56,7 +56,7 @@ def test_from_shards_to_a_folder_that_transformers_opens(shards: Shards, model: 
     run = tmp_path / "run"
     arguments = f"pretrain {shards.path} -o {run} --model {model} --tokens 3000 --weights {weights}"
     arguments += " --row-length 24 --batch-rows 4 --threads 1 --json"
-    result = CliRunner().invoke(app, arguments.split())
+    result = CliRunner().invoke(app(), arguments.split())
     assert result.exit_code == 0, result.output
     summary = json.loads(result.stdout)
     assert summary["steps"] == math.ceil(3000 / 96)

@@ -49,7 +49,7 @@ def test_names_the_documents_of_the_tokens(work: Path) -> None:
 
 
 def test_command(work: Path) -> None:
-    result = CliRunner().invoke(app, ["trace", str(work / "run"), "--step", "4", "--json"])
+    result = CliRunner().invoke(app(), ["trace", str(work / "run"), "--step", "4", "--json"])
     assert result.exit_code == 0
     assert json.loads(result.stdout)["rows"] == trace(work / "run", 4)
 

@@ -9,6 +9,7 @@ import typer
 
 from corpus.core import options
 from corpus.core.console import print_summary
+from corpus.core.errors import UsageError
 
 
 def evaluate(
@@ -45,7 +46,10 @@ def evaluate(
         replies=replies,
         maximum_new_tokens=maximum_new_tokens,
     )
-    result = run_evaluate(models, config, output, overwrite=overwrite)
+    named = {model: Path(model) for model in models}
+    if len(named) != len(models):
+        raise UsageError(f"{', '.join(models)}: the same model twice")
+    result = run_evaluate(named, config, output, overwrite=overwrite)
     if as_json:
         print_summary("evaluate", result, as_json=True)
         return
