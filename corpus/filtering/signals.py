@@ -68,13 +68,12 @@ COUNTED: tuple[Signal, ...] = (
     Signal(
         "terminal_line_fraction",
         "fraction",
-        "lines that end in terminal punctuation of any script, before closing quotes and trailing space at most, "
-        "of the lines that are not blank",
+        "lines whose last character is terminal punctuation of any script, of the lines that are not blank",
     ),
     Signal(
         "short_line_fraction",
         "fraction",
-        "lines of at most 30 characters (without trailing space), of the lines that are not blank",
+        "lines of at most 30 characters (space at both ends counts), of the lines that are not blank",
     ),
     Signal(
         "characters_in_duplicate_lines",

@@ -272,35 +272,26 @@ def _split_lines(codes: Codes, table: Table, out: Row) -> None:
 
 @numba.njit(cache=True)
 def _lines(codes: Codes, table: Table, newlines: int, used: Slots, stamp: Any, out: Row) -> None:
-    """Over the lines between `\\n`, without trailing space and without blank ones."""
+    """Over the lines between `\\n` that are not blank, each with its space at both ends."""
     lines, terminal, short, repeated, at = 0, 0, 0, 0, 0
     mask = _mask(newlines + 1, used)
     while at <= codes.size:
         stop = at
         while stop < codes.size and codes[stop] != _NEWLINE:
             stop += 1
-        last = stop
-        while last > at and table[codes[last - 1]] & SPACE:
-            last -= 1
-        if last > at:
+        solid = at
+        while solid < stop and table[codes[solid]] & SPACE:
+            solid += 1
+        if solid < stop:
             lines += 1
-            terminal += (table[codes[last - 1]] & (TERMINAL | QUOTE)) != 0 and _ends(codes, at, last, table)
-            short += last - at <= SHORT_LINE
-            if _seen(used, stamp, mask, hash_span(codes, at, last)):
-                repeated += last - at
+            terminal += (table[codes[stop - 1]] & TERMINAL) != 0
+            short += stop - at <= SHORT_LINE
+            if _seen(used, stamp, mask, hash_span(codes, at, stop)):
+                repeated += stop - at
         at = stop + 1
     out[0] = _share(terminal, lines)
     out[1] = _share(short, lines)
     out[2] = _share(repeated, codes.size - newlines)
-
-
-@numba.njit(cache=True)
-def _ends(codes: Codes, first: int, last: int, table: Table) -> bool:
-    """Whether terminal punctuation stands last, before closing quotes and brackets at most."""
-    at = last - 1
-    while at >= first and table[codes[at]] & QUOTE and not table[codes[at]] & TERMINAL:
-        at -= 1
-    return at >= first and (table[codes[at]] & TERMINAL) != 0
 
 
 @numba.njit(cache=True)

@@ -7,7 +7,6 @@ import unicodedata
 from collections import Counter
 
 ENDS = ".!?。！？．"
-CLOSING = "\"'”’」』》）)]】"
 
 
 def plain_signals(text: str, words: list[str]) -> dict[str, float]:
@@ -40,13 +39,12 @@ def share(part: float, whole: float) -> float:
 
 def lines(text: str) -> dict[str, float]:
     every = [line.strip() for line in text.splitlines()]
-    solid = [line.rstrip() for line in text.split("\n") if line.strip()]
-    ended = [line.rstrip(CLOSING) for line in solid]
+    solid = [line for line in text.split("\n") if line.strip()]
     return {
         "line_count": len(every),
         "bullet_line_fraction": share(sum(line.startswith(("-", "•")) for line in every), len(every)),
         "ellipsis_line_fraction": share(sum(line.endswith(("...", "…")) for line in every), len(every)),
-        "terminal_line_fraction": share(sum(line.endswith(tuple(ENDS)) for line in ended), len(solid)),
+        "terminal_line_fraction": share(sum(line.endswith(tuple(ENDS)) for line in solid), len(solid)),
         "short_line_fraction": share(sum(len(line) <= 30 for line in solid), len(solid)),
         "characters_in_duplicate_lines": share(repeats(solid)[1], len(text.replace("\n", ""))),
     }
