@@ -6,19 +6,21 @@ code. Chinese sentence ends count as ends of lines; words of lines with ideograp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
 from corpus.filtering.signals import POLICY_PHRASES
-from corpus.text.words import count_words
+from corpus.text.words import chunks, count_words
 
 _CITATION = r"\[\d*\]|\[edit\]|\[citation needed\]"
 _END = r"""(?:[.?!"'。！？．｡”’」』]|[。！？][）】》〉]+)$"""
 _HAN = "[\u4e00-\u9fd5]"
+_PIECE_CHARACTERS = 2_000_000  # longer texts are edited piece by piece, which bounds the memory
 # Scripts written without spaces have no words of a thousand characters, only lines.
 _SPACED = r"[^\s\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]"
 
@@ -47,6 +49,41 @@ def apply_edits(texts: Sequence[str], edits: Sequence[Edit]) -> tuple[list[str],
     """
     if not edits:
         return list(texts), pl.DataFrame()
+    parts: list[list[str]] = [[] for _ in texts]
+    removed = {edit.name: np.zeros(len(texts), dtype=np.int64) for edit in edits}
+    for owners, pieces in _batches(texts):
+        edited, counts = _edit_lines(pieces, edits)
+        for owner, piece in zip(owners, edited, strict=True):
+            if piece is not None:
+                parts[owner].append(piece)
+        for name, values in counts.items():
+            np.add.at(removed[name], owners, values.astype(np.int64))
+    columns = [pl.Series(name, values) for name, values in removed.items()]
+    return ["\n".join(part).strip() for part in parts], pl.DataFrame(columns)
+
+
+def _batches(texts: Sequence[str]) -> Iterator[tuple[list[int], list[str]]]:
+    """Pieces of texts, cut after a line's end, and the text of each: some million characters at a time."""
+    pieces = [(owner, piece) for owner, text in enumerate(texts) for piece in _pieces(text)]
+    at = 0
+    for batch in chunks([piece for _, piece in pieces]):
+        yield [owner for owner, _ in pieces[at : at + len(batch)]], list(batch)
+        at += len(batch)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    start = 0
+    while len(text) - start > _PIECE_CHARACTERS:
+        stop = text.find("\n", start + _PIECE_CHARACTERS) + 1
+        if not stop:
+            break
+        yield text[start:stop]
+        start = stop
+    yield text[start:] if start else text
+
+
+def _edit_lines(texts: Sequence[str], edits: Sequence[Edit]) -> tuple[list[str | None], dict[str, np.ndarray]]:
+    """The texts with their lines edited, None where none is left, and what each edit removed from each."""
     split = [text.splitlines() for text in texts]
     owner = np.repeat(np.arange(len(texts)), [len(lines) for lines in split])
     lines = pl.Series("line", [line.strip() for lines in split for line in lines], dtype=pl.String)
@@ -63,21 +100,17 @@ def apply_edits(texts: Sequence[str], edits: Sequence[Edit]) -> tuple[list[str],
             kept = keeps(lines, edit.threshold)
             removed[edit.name] = np.bincount(owner[~kept.to_numpy()], minlength=len(texts))
             lines, owner = _filter(lines, owner, kept)
-    counts = pl.DataFrame([pl.Series(name, values.astype(np.int64)) for name, values in removed.items()])
-    return _join(lines, owner, len(texts)), counts
+    return _join(lines, owner, len(texts)), removed
 
 
 def _filter(lines: pl.Series, owner: np.ndarray, kept: pl.Series) -> tuple[pl.Series, np.ndarray]:
     return lines.filter(kept), owner[kept.to_numpy()]
 
 
-def _join(lines: pl.Series, owner: np.ndarray, count: int) -> list[str]:
-    frame = pl.DataFrame({"owner": owner, "line": lines})
-    joined = frame.group_by("owner", maintain_order=True).agg(pl.col("line").str.join("\n"))
-    texts = [""] * count
-    for at, text in joined.iter_rows():
-        texts[at] = text.strip()
-    return texts
+def _join(lines: pl.Series, owner: np.ndarray, count: int) -> list[str | None]:
+    bounds = np.searchsorted(owner, np.arange(count + 1))
+    every = lines.to_list()
+    return ["\n".join(every[a:b]) if b > a else None for a, b in pairwise(bounds)]
 
 
 def _short_enough_words(lines: pl.Series, longest: int) -> pl.Series:

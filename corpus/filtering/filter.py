@@ -79,11 +79,11 @@ def _process(
     if languages:
         decision = _drop_languages(decision, frame["lang"], languages)
     kept = decision["kept"]
-    edited = frame.with_columns(pl.Series("text", texts, dtype=pl.String))
+    edited = pl.Series("text", [texts[row] for row in kept.arg_true()], dtype=pl.String)
     dropped = frame.with_columns(decision["reason"], decision["failed_rules"])
     about = frame.select("id", "url", "domain", "lang", "lang_score")
     ledger = pl.concat([about, decision, edits, signals.drop("lang_score")], how="horizontal")
-    output.write("documents", edited.filter(kept))
+    output.write("documents", frame.filter(kept).with_columns(edited))
     output.write("removed", dropped.filter(~kept))
     output.write("ledger", ledger)
     _count(decision, edits, output)

@@ -30,6 +30,7 @@ POLICY_PHRASES = (
     "use of cookies",
     "use cookies",
 )
+LONGEST_MEASURED = 10_000_000  # characters of a text; bounds the memory
 _MARKS = ("javascript", "lorem ipsum", *POLICY_PHRASES)
 _POLICY = re.compile("|".join(POLICY_PHRASES))
 
@@ -100,8 +101,11 @@ _WHOLE_UNITS = ("characters", "words", "sentences", "lines", "occurrences")
 def compute_signals(texts: Sequence[str]) -> pl.DataFrame:
     """All signals of all texts but the language's: one row a text, a column a signal.
 
-    Counts are Int64, the rest Float64. A share of nothing (an empty text) is 0.
+    Counts are Int64, the rest Float64. A share of nothing (an empty text) is 0. Of a text of more than
+    LONGEST_MEASURED characters, all signals but `characters` are those of its beginning of that length.
     """
+    sizes = pl.Series("characters", [len(text) for text in texts], dtype=pl.Int64)
+    texts = [text[:LONGEST_MEASURED] for text in texts]
     parts = [np.zeros((0, len(COUNTED)))]
     hashes, bits = _stop_words()
     for part in chunks(texts):
@@ -116,7 +120,7 @@ def compute_signals(texts: Sequence[str]) -> pl.DataFrame:
         for k, signal in enumerate(SEARCHED)
     ]
     whole = [signal.name for signal in COUNTED if signal.unit in _WHOLE_UNITS and "mean" not in signal.name]
-    return pl.DataFrame(columns).with_columns(pl.col(whole).cast(pl.Int64))
+    return pl.DataFrame(columns).with_columns(pl.col(whole).cast(pl.Int64)).with_columns(sizes)
 
 
 def _search(text: str) -> tuple[int, int, int]:

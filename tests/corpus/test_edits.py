@@ -135,3 +135,16 @@ def test_texts_without_lines_stay_empty() -> None:
     assert texts == ["", "", ""]
     assert counts["drop_lines_without_end_punctuation"].to_list() == [0, 0, 1]
     assert apply_edits([], C4)[0] == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.lists(st.sampled_from(PIECES), max_size=40).map("".join), max_size=4))
+def test_long_texts_are_edited_piece_by_piece_with_the_same_result(texts: list[str]) -> None:
+    for chosen in (C4, [Edit("remove_citations")]):
+        whole, counts = apply_edits(texts, chosen)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("corpus.filtering.edits._PIECE_CHARACTERS", 7)
+            patch.setattr("corpus.text.words._CHUNK_CHARACTERS", 20)
+            pieces, counts_of_pieces = apply_edits(texts, chosen)
+        assert pieces == whole
+        assert counts_of_pieces.equals(counts)

@@ -101,3 +101,12 @@ def test_a_line_of_ten_megabytes() -> None:
     assert found["top_2_gram_fraction"][0] == pytest.approx(9 * 1_999_999 / 10_000_000)
     # The first 5-gram stays; from the next word on every fifth starts one that stood before.
     assert found["duplicate_5_gram_fraction"][0] == pytest.approx(20 * 399_999 / 10_000_000, rel=1e-5)
+
+
+def test_of_a_giant_text_the_beginning_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = ["a b. c\n" * 100, "short", "天" * 50]
+    beginnings = compute_signals([text[:20] for text in documents])
+    monkeypatch.setattr("corpus.filtering.signals.LONGEST_MEASURED", 20)
+    found = compute_signals(documents)
+    assert found["characters"].to_list() == [700, 5, 50]
+    assert found.drop("characters").equals(beginnings.drop("characters"))
