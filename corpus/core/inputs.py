@@ -26,7 +26,7 @@ from corpus.core.compressed import Stream
 from corpus.core.documents import as_documents, row_id
 from corpus.core.errors import ZeroToOneError
 from corpus.core.files import storable
-from corpus.core.parquet_files import open_parquet, read_batches
+from corpus.core.parquet_files import LONGEST_TEXT, TOO_LONG, open_parquet, read_batches
 
 FORMATS = {
     "parquet": (".parquet",),
@@ -303,6 +303,9 @@ def _lines(path: str, quarantine: Quarantine) -> Iterator[tuple[int, bytes]]:
 
 
 def _parse_line(line: bytes, place: str, quarantine: Quarantine) -> dict[str, Any] | None:
+    if len(line) > LONGEST_TEXT:
+        quarantine.set_aside(place, TOO_LONG, _shown(line))
+        return None
     try:
         record = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError:
@@ -355,7 +358,10 @@ def _read_text(unit: Unit, quarantine: Quarantine) -> Iterator[pl.DataFrame]:
     rows = []
     for path, name in unit.members:
         with open_binary(path) as handle:
-            data = handle.read()
+            data = handle.read(LONGEST_TEXT + 1)
+        if len(data) > LONGEST_TEXT:
+            quarantine.set_aside(path, TOO_LONG)
+            continue
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:

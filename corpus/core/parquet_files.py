@@ -8,11 +8,15 @@ from contextlib import contextmanager
 import fsspec
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpus.core.errors import ZeroToOneError
 
+LONGEST_TEXT = 32 * 2**20  # bytes: longer ones are no documents, and would take many times that in memory
+TOO_LONG = "text_too_long"
 _BATCH_ROWS = 2048
+_BATCH_BYTES = 16 * 2**20
 
 SetAside = Callable[[str, str], None]
 
@@ -34,8 +38,8 @@ def read_batches(
 ) -> Iterator[tuple[int, pl.DataFrame]]:
     """The (number of the first row, rows) of some row groups, in order; of all columns or those in `columns`.
 
-    A row with a text that is not UTF-8 goes to `set_aside(place, reason)`. Raises ZeroToOneError where the file
-    has no column `text` though `columns` has it.
+    A row with a text that is not UTF-8 or longer than LONGEST_TEXT goes to `set_aside(place, reason)`. Raises
+    ZeroToOneError where the file has no column `text` though `columns` has it.
     """
     with open_parquet(path) as file:
         names = file.schema_arrow.names
@@ -43,10 +47,14 @@ def read_batches(
             raise ZeroToOneError(f"{path}: no column `text`; it has {', '.join(names)}")
         wanted = None if columns is None else [name for name in names if name in columns or name == "text"]
         row = sum(file.metadata.row_group(group).num_rows for group in range(row_groups.start))
-        for batch in file.iter_batches(_BATCH_ROWS, row_groups=list(row_groups), columns=wanted):
-            broken = _rows_not_utf8(batch)
+        rows = _rows_in_a_batch(file.metadata, row_groups)
+        for batch in file.iter_batches(rows, row_groups=list(row_groups), columns=wanted):
+            reasons = dict.fromkeys(_rows_not_utf8(batch), "invalid_utf8") | dict.fromkeys(
+                _too_long(batch), TOO_LONG
+            )
+            broken = sorted(reasons)
             for number in broken:
-                set_aside(f"{path}#{row + number}", "invalid_utf8")
+                set_aside(f"{path}#{row + number}", reasons[number])
             for start, stop in zip(
                 [0, *(number + 1 for number in broken)], [*broken, batch.num_rows], strict=True
             ):
@@ -55,13 +63,31 @@ def read_batches(
             row += batch.num_rows
 
 
+def _rows_in_a_batch(metadata: pq.FileMetaData, row_groups: range) -> int:
+    """As many rows as are some megabytes on average."""
+    groups = [metadata.row_group(group) for group in row_groups]
+    size = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=0.0)
+    return int(max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(size, 1))))
+
+
+def _too_long(batch: pa.RecordBatch) -> list[int]:
+    """The rows whose text is longer than LONGEST_TEXT."""
+    if "text" not in batch.schema.names or not _is_text(batch.schema.field("text").type):
+        return []
+    lengths = pc.binary_length(batch.column("text")).fill_null(0).to_numpy(zero_copy_only=False)
+    return [int(row) for row in (lengths > LONGEST_TEXT).nonzero()[0]]
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
 def _rows_not_utf8(batch: pa.RecordBatch) -> list[int]:
     try:
         batch.validate(full=True)
         return []
     except pa.ArrowInvalid:
-        texts = [column for column in batch.columns if pa.types.is_string(column.type)]
-        texts += [column for column in batch.columns if pa.types.is_large_string(column.type)]
+        texts = [column for column in batch.columns if _is_text(column.type)]
         found = {row for column in texts for row in _not_utf8(column)}
         if not found:
             raise
