@@ -25,29 +25,7 @@ from tests.programs import call
 
 MENU = ["Home", "Sign in", "Read the privacy policy.", "We use cookies [1]", "- one", "{ }", "Enable javascript"]
 STOP_WORDS = ["the", "of", "and", "to", "that", "have"]
-CHINESE_WORDS = [
-    "河流",
-    "城市",
-    "山中",
-    "许多",
-    "人们",
-    "桥梁",
-    "年代",
-    "故事",
-    "采石场",
-    "石头",
-    "春天",
-    "孩子",
-    "纸船",
-    "岸边",
-    "磨坊",
-    "的",
-    "是",
-    "在",
-    "和",
-    "了",
-    "有",
-]
+CHINESE_WORDS = [*"的是在和了有河山桥", "城市", "许多", "人们", "年代", "故事", "采石场", "春天", "纸船", "磨坊"]
 
 
 def sentence(draw: random.Random, chinese: bool) -> str:
