@@ -15,13 +15,13 @@ def steps_behind(directories: Sequence[str | Path]) -> list[Path]:
 
     Raises ZeroToOneError for a directory that no finished step made.
     """
-    steps: dict[Path, None] = {}
+    depth: dict[Path, int] = {}
     for directory in directories:
         step = step_directory(str(directory))
         if step is None:
             raise ZeroToOneError(f"{directory}: not a finished step's directory (no manifest.json)")
-        _collect(step, steps)
-    return list(steps)
+        _visit(step, depth)
+    return sorted(depth, key=lambda step: depth[step])
 
 
 def step_directory(path: str) -> Path | None:
@@ -48,12 +48,11 @@ def step_label(manifest: Mapping[str, Any], directory: str | Path) -> str:
     return f"{manifest.get('command', '')}{again} · {Path(directory).name}"
 
 
-def _collect(directory: Path, steps: dict[Path, None]) -> None:
-    """Add a step's directory behind those of its inputs."""
-    if directory in steps:
-        return
-    for path in input_paths(directory):
-        earlier = step_directory(path)
-        if earlier is not None and earlier.resolve() != directory.resolve():
-            _collect(earlier, steps)
-    steps[directory] = None
+def _visit(directory: Path, depth: dict[Path, int]) -> int:
+    """Note how many steps lie behind a step's directory, for it and all of them."""
+    if directory not in depth:
+        depth[directory] = 0  # manifests that name each other in a circle end here
+        earlier = [step_directory(path) for path in input_paths(directory)]
+        others = [step for step in earlier if step is not None and step.resolve() != directory.resolve()]
+        depth[directory] = max((_visit(step, depth) + 1 for step in others), default=0)
+    return depth[directory]
