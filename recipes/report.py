@@ -10,7 +10,8 @@ from typing import Any
 from corpus.core.conversations import read_conversations
 from corpus.core.files import read_json, write_atomically
 from corpus.reporting import report_page as html
-from corpus.reporting.report import corpus_sections, counts_in_and_out, step_directories
+from corpus.reporting.report import corpus_sections, counts_in_and_out
+from corpus.reporting.steps import steps_behind
 from mixtures.plan import plan_run
 from recipes.data_stages import count_conversations
 from recipes.job import STAGES, Job
@@ -33,7 +34,7 @@ def write_job_report(job: Job) -> Path:
     page = html.Page("Zero to One", "From pages to a model that answers: what each step did to the data.")
     evaluation = read_json(job.at("evaluation", "evaluation.json"))
     page.add("At a glance", html.tiles(_glance(job, evaluation)), html.card(html.table(summary_rows(job))))
-    for title, content in corpus_sections(step_directories([job.at("dedup_near")])):
+    for title, content in corpus_sections(steps_behind([job.at("dedup_near")])):
         page.add(title, content)
     page.add("Mixture", *_mixture(job))
     page.add("Training", *_training(job))

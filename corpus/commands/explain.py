@@ -9,6 +9,7 @@ import typer
 
 from corpus.core import options
 from corpus.core.console import print_summary
+from corpus.filtering.ledger import signal_of
 from corpus.reporting.explain import Finding, explain_document
 
 
@@ -40,9 +41,13 @@ def _show(finding: Finding) -> None:
         about["taken out by edits"] = finding.edits
     about |= {name: value for name, value in finding.cluster.items() if name != "others"}
     about |= finding.tokens
-    print_summary(f"{finding.command} → {finding.directory}: {outcome}", about, as_json=False)
+    command = f"{finding.command} (decided again)" if finding.decided_again else finding.command
+    print_summary(f"{command} → {finding.directory}: {outcome}", about, as_json=False)
     if finding.rules:
         print_summary("rules", [_rule_row(finding, number) for number in range(len(finding.rules))], as_json=False)
+    if finding.other_signals:
+        others = [_signal_row(name, value) for name, value in finding.other_signals.items()]
+        print_summary("signals that no rule looks at", others, as_json=False)
     if finding.cluster.get("others"):
         print_summary("others of the cluster", finding.cluster["others"], as_json=False)
 
@@ -56,3 +61,8 @@ def _rule_row(finding: Finding, number: int) -> dict[str, object]:
         "keeps": f"{verdict.comparison} {verdict.threshold:g}",
         "": "" if verdict.passed else "fails",
     }
+
+
+def _signal_row(name: str, value: float | int) -> dict[str, object]:
+    signal = signal_of(name)
+    return {"signal": name, "value": value, "unit": signal.unit if signal else ""}

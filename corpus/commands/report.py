@@ -9,7 +9,7 @@ import typer
 
 from corpus.core import options
 from corpus.core.console import print_summary
-from corpus.reporting.report import step_directories, write_report
+from corpus.reporting.report import write_report
 
 
 def report(
@@ -19,10 +19,13 @@ def report(
     output: Annotated[Path, typer.Option("-o", "--output", help="The HTML file.")] = Path("report.html"),
     as_json: options.AsJson = False,
 ) -> None:
-    """Write an HTML report: the funnel, reasons with samples, signals beside their limits, duplicate clusters.
+    """Write an HTML report: funnel, reasons with samples, languages, overlap of rules, signals, duplicates.
 
     Example: corpus report near/ -o report.html
     """
-    write_report(directories, output)
-    steps = [str(path) for path in step_directories(directories)]
-    print_summary("report", {"report": str(output), "steps": steps}, as_json=as_json)
+    steps = write_report(directories, output)
+    if as_json:
+        print_summary("report", {"report": str(output), "steps": steps}, as_json=True)
+        return
+    rows = [{name: value for name, value in step.items() if name != "reasons"} for step in steps]
+    print_summary(f"report → {output}", rows, as_json=False)

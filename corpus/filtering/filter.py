@@ -15,7 +15,7 @@ from corpus.core.files import write_atomically
 from corpus.core.inputs import Unit, read_documents
 from corpus.core.output import Manifest
 from corpus.filtering.edits import apply_edits
-from corpus.filtering.ledger import edit_column
+from corpus.filtering.ledger import ABOUT, edit_column
 from corpus.filtering.rules import (
     RuleSet,
     decide,
@@ -25,7 +25,7 @@ from corpus.filtering.rules import (
     signal_column,
     to_json,
 )
-from corpus.filtering.signals import LANGUAGE_SCORE, compute_signals
+from corpus.filtering.signals import LANGUAGE_SCORE, SIGNALS_VERSION, compute_signals
 from corpus.text.language import identify
 
 LANGUAGE_REASON = "language"
@@ -51,17 +51,31 @@ def filter_documents(
     Raises ZeroToOneError when no document is left; the output stays.
     """
     rule_sets = load_rule_sets(rules, settings)
-    parameters = {"rules": to_json(rule_sets), "languages": sorted({name.lower() for name in languages})}
+    parameters = {
+        "rules": to_json(rule_sets),
+        "languages": sorted({name.lower() for name in languages}),
+        "signals_version": SIGNALS_VERSION,
+    }
     step = Step("corpus filter", parameters, process_unit)
     manifest = run_step(step, inputs, output, workers=workers, engine=engine, overwrite=overwrite, strict=strict)
+    write_rules(output, rule_sets)
+    check_documents_left(output, manifest)
+    return manifest
+
+
+def write_rules(output: Path, rule_sets: Sequence[RuleSet]) -> None:
+    """Write the rules that decided into a dataset directory, as YAML to read."""
     with write_atomically(output / "rules.yaml") as temporary:
         text = yaml.safe_dump(to_json(rule_sets), allow_unicode=True, sort_keys=False, width=110)
         temporary.write_text(text, encoding="utf-8")
+
+
+def check_documents_left(output: Path, manifest: Manifest) -> None:
+    """Raise ZeroToOneError that names the rules which took the most where no document is left."""
     if not manifest["counts"].get("documents_kept"):
         raise ZeroToOneError(
             f"{output}: no documents left; {_takers(manifest['reasons'])} (see removed/ and ledger/)"
         )
-    return manifest
 
 
 def process_unit(unit: Unit, parameters: dict[str, Any], output: UnitOutput) -> None:
@@ -77,16 +91,16 @@ def _process(
     texts, signals, edits = measure(frame, rule_sets)
     decision = decide(signals, rule_sets, frame["lang"])
     if languages:
-        decision = _drop_languages(decision, frame["lang"], languages)
+        decision = drop_languages(decision, frame["lang"], languages)
     kept = decision["kept"]
     edited = pl.Series("text", [texts[row] for row in kept.arg_true()], dtype=pl.String)
     dropped = frame.with_columns(decision["reason"], decision["failed_rules"])
-    about = frame.select("id", "url", "domain", "lang", "lang_score")
+    about = frame.select(ABOUT)
     ledger = pl.concat([about, decision, edits, signals.drop("lang_score")], how="horizontal")
     output.write("documents", frame.filter(kept).with_columns(edited))
     output.write("removed", dropped.filter(~kept))
     output.write("ledger", ledger)
-    _count(decision, edits, output)
+    count_decision(decision, edits, output)
 
 
 def measure(frame: pl.DataFrame, rule_sets: Sequence[RuleSet]) -> tuple[list[str], pl.DataFrame, pl.DataFrame]:
@@ -147,8 +161,8 @@ def _with_language(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _drop_languages(decision: pl.DataFrame, found: pl.Series, wanted: Sequence[str]) -> pl.DataFrame:
-    """Remove documents in other languages, for that reason before any other."""
+def drop_languages(decision: pl.DataFrame, found: pl.Series, wanted: Sequence[str]) -> pl.DataFrame:
+    """Remove the decided documents that are in other languages, for that reason before any other."""
     other = ~primary_language(found).fill_null("").is_in(list(wanted))
     return decision.with_columns(
         pl.col("kept") & ~other,
@@ -160,7 +174,8 @@ def _drop_languages(decision: pl.DataFrame, found: pl.Series, wanted: Sequence[s
     )
 
 
-def _count(decision: pl.DataFrame, edits: pl.DataFrame, output: UnitOutput) -> None:
+def count_decision(decision: pl.DataFrame, edits: pl.DataFrame, output: UnitOutput) -> None:
+    """Count documents, reasons, failing rules and what edits took out into a unit's output."""
     kept = int(decision["kept"].sum())
     output.count("documents_in", decision.height)
     output.count("documents_kept", kept)

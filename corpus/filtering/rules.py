@@ -12,7 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 import yaml
 
 from corpus.core.errors import UsageError, ZeroToOneError
@@ -85,8 +88,8 @@ def built_in_names() -> list[str]:
 def load_rule_sets(names: Sequence[str], settings: Sequence[str] = ()) -> list[RuleSet]:
     """Read rule sets by name or file, with those that they include, in the order in which they apply.
 
-    `settings` are `RULE=VALUE` or `SET.RULE=VALUE` and change thresholds. Raises ZeroToOneError for a file that
-    is not a rule set (naming the line), UsageError for a name or setting that does not exist.
+    `settings` change thresholds (see `with_settings`). Raises ZeroToOneError for a file that is not a rule set
+    (naming the line), UsageError for a name or setting that does not exist.
     """
     sets: list[RuleSet] = []
     for name in names:
@@ -100,6 +103,15 @@ def load_rule_sets(names: Sequence[str], settings: Sequence[str] = ()) -> list[R
             sets = _appended(sets, rule_set)
     if not sets:
         raise UsageError("no rule set given")
+    return with_settings(sets, settings)
+
+
+def with_settings(rule_sets: Sequence[RuleSet], settings: Sequence[str]) -> list[RuleSet]:
+    """The rule sets with other thresholds: `RULE=VALUE`, `SET.RULE=VALUE`, or the signal's name for the rule's.
+
+    Raises UsageError for a name that is unknown (with those near it) or stands for more than one rule.
+    """
+    sets = list(rule_sets)
     for setting in settings:
         sets = _with_setting(sets, setting)
     return sets
@@ -110,18 +122,16 @@ def decide(signals: pl.DataFrame, rule_sets: Sequence[RuleSet], languages: pl.Se
 
     `signals` has the columns that `RuleSet.column` names (a null passes), `languages` one code a row.
     """
-    failing: list[pl.Expr] = []
-    frame = signals
-    for number, rule_set in enumerate(rule_sets):
-        applies = f"__applies_{number}"
-        frame = frame.with_columns(rule_set.applies(languages).alias(applies))
-        for rule in rule_set.rules:
-            failed = ~_passes(pl.col(rule_set.column(rule.signal)), rule) & pl.col(applies)
-            failing.append(pl.when(failed.fill_null(False)).then(pl.lit(rule_set.label(rule))))
-    if not failing:
-        empty = pl.Series("failed_rules", [[]] * signals.height, dtype=pl.List(pl.String))
-        return _decision(pl.DataFrame([empty]))
-    return _decision(frame.select(pl.concat_list(failing).list.drop_nulls().alias("failed_rules")))
+    labels, failing = [], []
+    for rule_set in rule_sets:
+        applies = rule_set.applies(languages).to_numpy()
+        tests = [
+            (~_passes(pl.col(rule_set.column(rule.signal)), rule)).fill_null(False).alias(rule.name)
+            for rule in rule_set.rules
+        ]
+        labels += [rule_set.label(rule) for rule in rule_set.rules]
+        failing += [column.to_numpy() & applies for column in signals.select(tests)]
+    return _decision(labels, failing, signals.height)
 
 
 def passes(value: float | None, rule: Rule) -> bool:
@@ -150,9 +160,23 @@ def from_json(values: Sequence[dict[str, Any]]) -> list[RuleSet]:
     return made
 
 
-def _decision(failed: pl.DataFrame) -> pl.DataFrame:
-    first = pl.col("failed_rules").list.first()
-    return failed.select(first.is_null().alias("kept"), first.alias("reason"), "failed_rules")
+def _decision(labels: Sequence[str], failing: Sequence[npt.NDArray[np.bool_]], height: int) -> pl.DataFrame:
+    """The decision from one mask a rule. The lists are laid out by counting: a column of texts a rule is slow."""
+    counts = np.zeros(height, np.int64)
+    for failed in failing:
+        counts += failed
+    ends = np.cumsum(counts)
+    place = ends - counts
+    rules = np.zeros(int(ends[-1]) if height else 0, np.uint32)
+    for number, failed in enumerate(failing):
+        rows = np.flatnonzero(failed)
+        rules[place[rows]] = number
+        place[rows] += 1
+    names = pl.Series(labels, dtype=pl.String).gather(rules).to_arrow(compat_level=pl.CompatLevel.oldest())
+    lists = pa.LargeListArray.from_arrays(np.concatenate([[0], ends]), names)
+    failed_rules = pl.Series("failed_rules", lists, dtype=pl.List(pl.String))
+    first = failed_rules.list.first().alias("reason")
+    return pl.DataFrame([first.is_null().alias("kept"), first, failed_rules])
 
 
 def _passes(value: pl.Expr, rule: Rule) -> pl.Expr:
@@ -229,10 +253,16 @@ def _with_setting(sets: list[RuleSet], setting: str) -> list[RuleSet]:
         value = float(text)
     except ValueError:
         raise UsageError(f"--set {setting}: write RULE=NUMBER") from None
-    names = [(rule.name, rule_set.label(rule)) for rule_set in sets for rule in rule_set.rules]
-    matching = [pair[1] for pair in names if label in pair]
+    names = [
+        (rule.name, rule_set.label(rule), rule.signal, f"{rule_set.name}.{rule.signal}")
+        for rule_set in sets
+        for rule in rule_set.rules
+    ]
+    matching = [known[1] for known in names if label in known[:2]] or [
+        known[1] for known in names if label in known[2:]
+    ]
     if not matching:
-        known = [name for pair in names for name in pair]
+        known = [name for each in names for name in each]
         raise UsageError(f"--set {setting}: no such rule; {_near(label, list(dict.fromkeys(known)))}")
     if len(matching) > 1:
         raise UsageError(f"--set {setting}: say which: {', '.join(matching)}")

@@ -22,6 +22,8 @@ from corpus.text.words import chunks, code_points, find_words
 
 STOP_WORDS_EN = ("the", "be", "to", "of", "and", "that", "have", "with")  # Rae et al. 2021, appendix A.1.1
 STOP_WORDS_ZH = tuple("的年在月是和日了於·為有被人中为他與後也而由")  # FineWeb-2, Mandarin Chinese
+# Of the definitions below: whoever changes what a signal counts raises it, and old ledgers are refused.
+SIGNALS_VERSION = 1
 POLICY_PHRASES = (
     "terms of use",
     "privacy policy",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,28 +12,33 @@ import polars as pl
 
 from corpus.core.errors import ZeroToOneError
 from corpus.core.files import read_json
-from corpus.core.output import input_paths
-from corpus.filtering.ledger import Verdict, edits_made, verdicts
+from corpus.filtering.ledger import Verdict, edits_made, other_signals, verdicts
 from corpus.filtering.rules import from_json
+from corpus.reporting.steps import is_filter, is_what_if, steps_behind
 
 _ABOUT = ("id", "url", "domain", "source", "origin", "date", "lang", "lang_score", "reason")
 _CLUSTER_ROWS = 20
+_NEAR_ROWS = 2000
+_TABLES = ("documents", "removed", "ledger")
 
 
 @dataclass
 class Finding:
     """A document in one step's directory.
 
-    `rules` are all of a filter's, failing ones first; `edits` what its edits took out; `cluster` a
-    deduplication's evidence (its other members, twenty at most); `tokens` its places in token shards.
+    `decided_again` says that a what-if decided it. `rules` are all of a filter's, failing ones first;
+    `other_signals` those that none of them looks at, by the ledger's column; `edits` what its edits took out;
+    `cluster` a deduplication's evidence (its other members, twenty at most); `tokens` its places in token shards.
     """
 
     directory: str
     command: str
     kept: bool
     document: dict[str, Any]
+    decided_again: bool = False
     failed_rules: list[str] = field(default_factory=list)
     rules: list[Verdict] = field(default_factory=list)
+    other_signals: dict[str, float | int] = field(default_factory=dict)
     edits: dict[str, int] = field(default_factory=dict)
     cluster: dict[str, Any] = field(default_factory=dict)
     tokens: dict[str, Any] = field(default_factory=dict)
@@ -40,7 +46,7 @@ class Finding:
     def as_json(self) -> dict[str, Any]:
         """The finding as plain values; what a step does not have is left out."""
         values = asdict(self) | {"rules": [verdict._asdict() for verdict in self.rules]}
-        return {name: value for name, value in values.items() if value not in ([], {})}
+        return {name: value for name, value in values.items() if value not in ([], {}, False) or name == "kept"}
 
 
 def explain_document(identifier: str, directories: Sequence[str | Path]) -> list[Finding]:
@@ -49,35 +55,13 @@ def explain_document(identifier: str, directories: Sequence[str | Path]) -> list
     The findings are in the order of the steps, the earliest first. Raises ZeroToOneError when there is no such
     document, or a directory was not made by a step.
     """
-    steps: dict[Path, None] = {}
-    for directory in directories:
-        step = _step_directory(str(directory))
-        if step is None:
-            raise ZeroToOneError(f"{directory}: not a finished step's directory (no manifest.json)")
-        _collect(step, steps)
+    steps = steps_behind(directories)
     findings = [finding for step in steps for finding in _find(identifier, step)]
     if not findings:
-        raise ZeroToOneError(f"{identifier}: no such id or URL in {', '.join(map(str, steps))}")
+        near = near_identifiers(identifier, steps)
+        hint = f"; near it: {', '.join(near)}" if near else ""
+        raise ZeroToOneError(f"{identifier}: no such id or URL in {', '.join(map(str, steps))}{hint}")
     return findings
-
-
-def _collect(directory: Path, steps: dict[Path, None]) -> None:
-    """Add a step's directory behind those of its inputs."""
-    if directory in steps:
-        return
-    for path in input_paths(directory):
-        earlier = _step_directory(path)
-        if earlier is not None and earlier.resolve() != directory.resolve():
-            _collect(earlier, steps)
-    steps[directory] = None
-
-
-def _step_directory(path: str) -> Path | None:
-    """The step's directory that an input is or lies in (`documents/`, a file or a glob there)."""
-    if "://" in path:
-        return None
-    candidates = (Path(path), *list(Path(path).parents)[:2])
-    return next((place for place in candidates if (place / "manifest.json").is_file()), None)
 
 
 def _find(identifier: str, directory: Path) -> Iterator[Finding]:
@@ -89,22 +73,38 @@ def _find(identifier: str, directory: Path) -> Iterator[Finding]:
     for table, kept in (("documents", True), ("removed", False)):
         for row in _rows(directory, table, identifier):
             document = {name: row[name] for name in _ABOUT if row.get(name) is not None}
-            finding = Finding(str(directory), command, kept, document)
-            if command == "corpus filter":
+            finding = Finding(str(directory), command, kept, document, is_what_if(manifest))
+            if is_filter(manifest):
                 _add_rules(finding, manifest)
             elif command == "corpus dedup":
                 _add_cluster(finding)
             yield finding
+    if is_filter(manifest) and not any((directory / table).is_dir() for table in ("documents", "removed")):
+        yield from _find_decisions(identifier, directory, manifest)
+
+
+def _find_decisions(identifier: str, directory: Path, manifest: dict[str, Any]) -> Iterator[Finding]:
+    """A document in a what-if's ledger, where it wrote no documents."""
+    for row in _rows(directory, "ledger", identifier):
+        document = {name: row[name] for name in _ABOUT if row.get(name) is not None}
+        finding = Finding(str(directory), str(manifest["command"]), row["kept"], document, is_what_if(manifest))
+        _judge(finding, row, manifest)
+        yield finding
 
 
 def _add_rules(finding: Finding, manifest: dict[str, Any]) -> None:
     name = finding.document["id"]
     rows = [row for row in _rows(Path(finding.directory), "ledger", name) if row["kept"] == finding.kept]
     for row in rows[:1]:
-        judged = verdicts(row, from_json(manifest["parameters"]["rules"]))
-        finding.rules = sorted(judged, key=lambda verdict: verdict.passed)
-        finding.failed_rules = row["failed_rules"]
-        finding.edits = edits_made(row)
+        _judge(finding, row, manifest)
+
+
+def _judge(finding: Finding, row: dict[str, Any], manifest: dict[str, Any]) -> None:
+    rule_sets = from_json(manifest["parameters"]["rules"])
+    finding.rules = sorted(verdicts(row, rule_sets), key=lambda verdict: verdict.passed)
+    finding.failed_rules = row["failed_rules"]
+    finding.other_signals = other_signals(row, rule_sets)
+    finding.edits = edits_made(row)
 
 
 def _add_cluster(finding: Finding) -> None:
@@ -147,11 +147,35 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """The rows of a table where one of the columns has the value; texts are left out."""
     for part in sorted((directory / table).glob("part-*.parquet")):
-        try:
-            frame = pl.scan_parquet(part)
-            names = frame.collect_schema().names()
-            wanted = pl.any_horizontal(pl.col(name) == value for name in columns if name in names)
-            found = frame.drop("text", "metadata", strict=False).filter(wanted).collect()
-        except pl.exceptions.PolarsError as error:
-            raise ZeroToOneError(f"{part}: {str(error).splitlines()[0]}") from None
-        yield from found.iter_rows(named=True)
+        yield from _matching(part, [pl.col(name) == value for name in columns]).iter_rows(named=True)
+
+
+def _matching(part: Path, tests: Sequence[pl.Expr], most: int | None = None) -> pl.DataFrame:
+    """The rows of a file, without texts, for which one of the tests on its columns holds; `most` at most."""
+    try:
+        frame = pl.scan_parquet(part)
+        names = frame.collect_schema().names()
+        wanted = pl.any_horizontal(test for test in tests if set(test.meta.root_names()) <= set(names))
+        found = frame.drop("text", "metadata", strict=False).filter(wanted)
+        return (found if most is None else found.head(most)).collect()
+    except pl.exceptions.PolarsError as error:
+        raise ZeroToOneError(f"{part}: {str(error).splitlines()[0]}") from None
+
+
+def near_identifiers(identifier: str, steps: Sequence[Path]) -> list[str]:
+    """Ids and URLs of these steps that are almost `identifier`, three at most, the nearest first.
+
+    Candidates share its first half or its last: one wrong character leaves either whole.
+    """
+    half = (len(identifier) + 1) // 2
+    if half < 2:
+        return []
+    found: dict[str, None] = {}
+    for directory in steps:
+        for part in sorted(part for table in _TABLES for part in (directory / table).glob("part-*.parquet")):
+            for name in ("id", "url"):
+                column = pl.col(name)
+                tests = [column.str.starts_with(identifier[:half]) | column.str.ends_with(identifier[-half:])]
+                values = _matching(part, tests, _NEAR_ROWS)
+                found |= dict.fromkeys(values[name].drop_nulls() if name in values.columns else [])
+    return difflib.get_close_matches(identifier, list(found)[:_NEAR_ROWS], n=3, cutoff=0.8)

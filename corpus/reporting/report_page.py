@@ -130,36 +130,52 @@ def colour_keys(names: Mapping[str, str]) -> str:
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
-def histogram(title: str, values: Sequence[float], threshold: float | None, keeps_above: bool | None) -> str:
-    """A small histogram of a signal; what its rule drops has the other colour.
+@dataclass(frozen=True)
+class Drawing:
+    """A histogram to draw: bins of one width from `low`, the last of all values beyond; which of them are kept;
+    limits as (text, place in bins from the left or None)."""
 
-    `keeps_above` says on which side of `threshold` values are kept; None where the rule tests equality.
-    """
-    finite = sorted(value for value in values if math.isfinite(value))
-    if not finite:
-        return ""
-    low, high = finite[0], finite[min(len(finite) - 1, int(0.99 * len(finite)))]
-    if threshold is not None:
-        low, high = min(low, threshold), max(high, threshold)
-    width = (high - low) / 40 or 1.0
-    counts = [0] * 41
-    for value in finite:
-        counts[min(40, max(0, int((value - low) / width)))] += 1
-    tallest = max(counts)
+    title: str
+    low: float
+    width: float
+    counts: Sequence[int]
+    kept: Sequence[bool]
+    limits: Sequence[tuple[str, float | None]]
+
+
+def histogram(drawing: Drawing) -> str:
+    """A small histogram; what is dropped has the other colour, limits are lines."""
+    tallest = max(drawing.counts) or 1
     columns = []
-    for number, count in enumerate(counts):
-        middle = low + (number + 0.5) * width
-        kept = threshold is None or keeps_above is None or (middle >= threshold) == keeps_above
+    for number, (count, kept) in enumerate(zip(drawing.counts, drawing.kept, strict=True)):
+        first = drawing.low + number * drawing.width
+        reach = "and more" if number == len(drawing.counts) - 1 else f"to {first + drawing.width:.4g}"
         height = 0 if not count else max(3.0, 100 * math.sqrt(count / tallest))
         columns.append(
             f'<i style="height:{height:.1f}%;background:var(--{"kept" if kept else "dropped"})" '
-            f'title="{low + number * width:.4g} to {low + (number + 1) * width:.4g}: {count}"></i>'
+            f'title="{first:.4g} {reach}: {count:,}"></i>'
         )
-    limit = "" if threshold is None else f", limit {threshold:g}"
-    return (
-        f'<div><div class="axis">{escape(title)}{limit}</div><div class="histogram">{"".join(columns)}</div>'
-        f'<div class="axis">{_round(low)} … {_round(high)}</div></div>'
+    lines = "".join(
+        f'<b style="left:{100 * place / len(drawing.counts):.2f}%" title="{escape(text)}"></b>'
+        for text, place in drawing.limits
+        if place is not None
     )
+    texts = (text if place is not None else f"{text} (beyond the axis)" for text, place in drawing.limits)
+    kept_where = "".join(f'<div class="limit">{escape(text)}</div>' for text in texts)
+    high = drawing.low + drawing.width * (len(drawing.counts) - 1)
+    return (
+        f'<div><div class="signal">{escape(drawing.title)}</div>{kept_where}'
+        f'<div class="histogram">{"".join(columns)}{lines}</div>'
+        f'<div class="axis ends"><span>{_round(drawing.low)}</span><span>{_round(high)}</span></div></div>'
+    )
+
+
+def short_number(value: float) -> str:
+    """A number in three digits and a letter: 12.3M."""
+    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
 
 
 def _round(value: float) -> str:

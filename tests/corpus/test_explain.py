@@ -13,6 +13,9 @@ from corpus.core.inputs import Unit, read_documents
 from corpus.core.output import input_paths
 from corpus.duplicates.dedup import dedup_documents
 from corpus.filtering.filter import filter_documents
+from corpus.filtering.signals import SIGNALS
+from corpus.filtering.what_if import ask
+from corpus.filtering.what_if_output import write_what_if
 from corpus.reporting.explain import explain_document
 from tests.corpus.test_filter import CHINESE, PROSE
 
@@ -97,6 +100,46 @@ def test_unknown_documents_and_directories_are_one_line(chain: Path, tmp_path: P
     (broken / "manifest.json").write_text('{"command": "corpus extract"}')
     with pytest.raises(ZeroToOneError, match=r"part-00000.parquet"):
         explain_document("good", [broken])
+
+
+def test_an_id_with_one_wrong_character_finds_those_near_it(chain: Path) -> None:
+    for wrong, near in (("coopy", "copy"), ("https://example.org/goood", "https://example.org/good")):
+        with pytest.raises(ZeroToOneError, match=f"{wrong}: no such id or URL in .*; near it: {near}"):
+            explain_document(wrong, [chain / "deduped"])
+
+
+def test_every_signal_is_there_whether_a_rule_looks_at_it_or_not(chain: Path) -> None:
+    finding = explain_document("good", [chain / "filtered"])[-1]
+    ledger = pl.read_parquet(chain / "filtered" / "ledger" / "*.parquet").filter(pl.col("id") == "good")
+    row = ledger.row(0, named=True)
+    signals = {name for name in row if name.rpartition(":")[2] in SIGNALS and row[name] is not None}
+    looked_at = {verdict.signal for verdict in finding.rules}
+    assert {name.rpartition(":")[2] for name in finding.other_signals} | looked_at >= set(SIGNALS)
+    assert set(finding.other_signals) < signals
+    assert all(row[name] == value for name, value in finding.other_signals.items())
+    assert "han_character_fraction" in finding.other_signals
+    assert "word_count" not in finding.other_signals
+
+
+@pytest.mark.parametrize("documents", [False, True])
+def test_a_what_if_is_explained_behind_the_filter_whose_ledger_it_decided(
+    documents: bool, chain: Path, tmp_path: Path
+) -> None:
+    question = ask(chain / "filtered" / "ledger", [], ["gopher.few_words=1000"], None)
+    write_what_if(question, tmp_path / "again", documents=documents, workers=1)
+    found = explain_document("good", [tmp_path / "again"])
+    assert [(finding.command, finding.kept) for finding in found] == [
+        ("corpus extract", True),
+        ("corpus filter", True),
+        ("corpus filter", False),
+    ]
+    assert found[2].decided_again
+    assert found[2].failed_rules == ["gopher.few_words"]
+    assert found[2].rules[0].threshold == 1000
+    assert (
+        found[2].rules[0].value == found[1].rules[[v.rule for v in found[1].rules].index("gopher.few_words")].value
+    )
+    assert found[2].document["reason"] == "gopher.few_words"
 
 
 def test_a_directory_explains_itself_where_its_inputs_are_gone(chain: Path, tmp_path: Path) -> None:
