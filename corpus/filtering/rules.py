@@ -178,8 +178,13 @@ def _passes(value: pl.Expr, rule: Rule) -> pl.Expr:
 
 def _appended(sets: list[RuleSet], new: RuleSet) -> list[RuleSet]:
     """`new` behind the others, looking at the text as they leave it; once is enough."""
-    if any(old.name == new.name for old in sets):
-        return sets
+    for old in sets:
+        if old.name == new.name and old.definition != new.definition:
+            raise UsageError(
+                f"`{old.definition}` and `{new.definition}` are two definitions of one set; choose one"
+            )
+        if old.name == new.name:
+            return sets
     edited = [old.name for old in sets if old.edits]
     return [*sets, replace(new, text=new.name if new.edits else edited[-1] if edited else "")]
 
