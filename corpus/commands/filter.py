@@ -11,6 +11,7 @@ from corpus.core import options
 from corpus.core.console import print_summary
 from corpus.core.output import Manifest
 from corpus.filtering.filter import filter_documents
+from corpus.filtering.rules import built_in_names
 
 
 def filter(
@@ -19,12 +20,20 @@ def filter(
     rules: Annotated[
         str,
         typer.Option(
-            help="In order: gopher, gopher-repetition, c4, fineweb, fineweb2-zh, auto (by language), YAML files."
+            help=f"In order: {', '.join(built_in_names())} (auto chooses by language), YAML files. NAME@code is the "
+            "definition of the authors' code, NAME@paper their paper's."
         ),
     ] = "auto",
     lang: Annotated[str, typer.Option(help="Keep only these languages, such as en,zh.")] = "",
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="RULE=VALUE: another threshold; may be repeated.")
+    ] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=FILE: a list of words, one a line, for the signals words.NAME and words.NAME_per_line (bad for "
+            "c4, sensitive for chinesewebtext); may be repeated."
+        ),
     ] = None,
     workers: options.Workers = None,
     engine: options.Engine = "local",
@@ -42,6 +51,7 @@ def filter(
         _names(rules),
         languages=_names(lang),
         settings=settings or [],
+        words=words or [],
         workers=workers,
         engine=engine,
         overwrite=overwrite,
