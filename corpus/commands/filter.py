@@ -20,8 +20,8 @@ def filter(
     rules: Annotated[
         str,
         typer.Option(
-            help=f"In order: {', '.join(built_in_names())} (auto chooses by language), YAML files. NAME@code is the "
-            "definition of the authors' code, NAME@paper their paper's."
+            help=f"In order: {', '.join(built_in_names())} (auto chooses by language), YAML files. "
+            "NAME@code is the definition of the authors' code, NAME@paper that of their paper."
         ),
     ] = "auto",
     lang: Annotated[str, typer.Option(help="Keep only these languages, such as en,zh.")] = "",
@@ -31,8 +31,8 @@ def filter(
     words: Annotated[
         list[str] | None,
         typer.Option(
-            help="NAME=FILE: a list of words, one a line, for the signals words.NAME and words.NAME_per_line (bad for "
-            "c4, sensitive for chinesewebtext); may be repeated."
+            help="NAME=FILE: a list of words, one a line, for the signals words.NAME and words.NAME_per_line "
+            "(bad for c4, sensitive for chinesewebtext); may be repeated."
         ),
     ] = None,
     workers: options.Workers = None,

@@ -77,7 +77,7 @@ def filter_documents(
 def process_unit(unit: Unit, parameters: dict[str, Any], output: UnitOutput) -> None:
     """Filter one unit: the step's function."""
     rule_sets = from_json(parameters["rules"])
-    lists = {name: read_word_list(file["path"]) for name, file in parameters.get("words", {}).items()}
+    lists = {name: read_word_list(**file) for name, file in parameters.get("words", {}).items()}
     for frame in read_documents(unit, output):
         own = own_columns(frame, rule_sets, unit.name)
         _process(_with_language(frame), own, rule_sets, lists, parameters["languages"], output)

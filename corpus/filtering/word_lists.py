@@ -33,18 +33,23 @@ def parse_word_lists(settings: Sequence[str]) -> dict[str, dict[str, str]]:
             raise UsageError(f"--words {setting}: write NAME=FILE, the name in small letters")
         if name in lists:
             raise UsageError(f"--words {setting}: a second list `{name}`")
-        read_word_list(path)
+        if not Path(path).is_file():
+            raise ZeroToOneError(f"{path}: no such file (--words)")
         lists[name] = {"path": path, "sha256": file_hash(Path(path))}
+        read_word_list(**lists[name])
     return lists
 
 
 @lru_cache(maxsize=16)
-def read_word_list(path: str) -> tuple[str, ...]:
+def read_word_list(path: str, sha256: str) -> tuple[str, ...]:
     """The words of a file in lower case: one a line, after the last tab where there are tabs; sorted, each once.
 
-    Raises ZeroToOneError for a file that is missing, not UTF-8 or empty.
+    Read once in a process. Raises ZeroToOneError for a file that cannot be read, has another SHA-256, is not UTF-8
+    or has no words.
     """
     try:
+        if file_hash(Path(path)) != sha256:
+            raise ZeroToOneError(f"{path}: changed since the command began")
         text = Path(path).read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ZeroToOneError(f"{path}: not UTF-8 at byte {error.start}") from None

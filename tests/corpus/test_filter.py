@@ -228,7 +228,7 @@ def test_lists_of_words(tmp_path: Path) -> None:
     [
         ("bad", None, "write NAME=FILE"),
         ("Bad words=x", None, "write NAME=FILE"),
-        ("bad={}", None, "list.txt: No such file"),
+        ("bad={}", None, "list.txt: no such file"),
         ("bad={}", b"\n \n", "list.txt: no words in it"),
         ("bad={}", b"a\xff", "list.txt: not UTF-8 at byte 1"),
     ],
