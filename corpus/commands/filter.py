@@ -13,6 +13,7 @@ from corpus.core.errors import UsageError
 from corpus.core.output import Manifest
 from corpus.filtering.filter import filter_documents
 from corpus.filtering.ledger import is_ledger
+from corpus.filtering.rules import built_in_names
 from corpus.filtering.what_if import ask, compare
 from corpus.filtering.what_if_output import write_what_if
 
@@ -27,8 +28,9 @@ def filter(
     rules: Annotated[
         str | None,
         typer.Option(
-            help="In order: gopher, gopher-repetition, c4, fineweb, fineweb2-zh, auto (by language; the default), "
-            "YAML files. For a ledger the default is the rules that decided it."
+            help=f"In order: {', '.join(built_in_names())} (auto, the default, chooses by language), YAML files. "
+            "NAME@code is the definition of the authors' code, NAME@paper that of their paper. "
+            "For a ledger the default is the rules that decided it."
         ),
     ] = None,
     lang: Annotated[
@@ -41,6 +43,13 @@ def filter(
     documents: Annotated[
         bool, typer.Option("--documents", help="For a ledger: write the documents too, not only the decisions.")
     ] = False,
+    words: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=FILE: a list of words, one a line, for the signals words.NAME and words.NAME_per_line "
+            "(bad for c4, sensitive for chinesewebtext); may be repeated."
+        ),
+    ] = None,
     workers: options.Workers = None,
     engine: options.Engine = "local",
     strict: options.Strict = False,
@@ -80,6 +89,7 @@ def filter(
         ["auto"] if rules is None else _names(rules),
         languages=_names(lang),
         settings=settings or [],
+        words=words or [],
         workers=workers,
         engine=engine,
         overwrite=overwrite,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from corpus.core.errors import ZeroToOneError
 from corpus.core.files import write_atomically
 from corpus.core.inputs import Unit, read_documents
 from corpus.core.output import Manifest
-from corpus.filtering.edits import apply_edits
+from corpus.filtering.edits import EDITED_OUT, apply_edits
 from corpus.filtering.ledger import ABOUT, edit_column
 from corpus.filtering.rules import (
+    OWN_COLUMN,
     RuleSet,
     decide,
     from_json,
@@ -25,7 +26,8 @@ from corpus.filtering.rules import (
     signal_column,
     to_json,
 )
-from corpus.filtering.signals import LANGUAGE_SCORE, SIGNALS_VERSION, compute_signals
+from corpus.filtering.signals import EDITED_WORDS, LANGUAGE_SCORE, SIGNALS_VERSION, compute_signals
+from corpus.filtering.word_lists import count_listed, parse_word_lists, read_word_list
 from corpus.text.language import identify
 
 LANGUAGE_REASON = "language"
@@ -38,6 +40,7 @@ def filter_documents(
     *,
     languages: Sequence[str] = (),
     settings: Sequence[str] = (),
+    words: Sequence[str] = (),
     workers: int | None = None,
     engine: str = "local",
     overwrite: bool = False,
@@ -47,15 +50,19 @@ def filter_documents(
 
     `documents/` holds what passed every rule, with its text as edited; `removed/` the rest as it came in, with
     `reason` and `failed_rules`; `ledger/` a row for each of both with all signals; `rules.yaml` the rules.
-    `languages` removes documents in others; `settings` (`RULE=VALUE`) change thresholds.
+    `languages` removes documents in others; `settings` (`RULE=VALUE`) change thresholds;
+    `words` (`NAME=FILE`) name lists of words whose signals the rules may use.
     Raises ZeroToOneError when no document is left; the output stays.
     """
-    rule_sets = load_rule_sets(rules, settings)
-    parameters = {
+    lists = parse_word_lists(words)
+    rule_sets = load_rule_sets(rules, settings, lists)
+    parameters: dict[str, Any] = {
         "rules": to_json(rule_sets),
         "languages": sorted({name.lower() for name in languages}),
         "signals_version": SIGNALS_VERSION,
     }
+    if lists:
+        parameters["words"] = lists
     step = Step("corpus filter", parameters, process_unit)
     manifest = run_step(step, inputs, output, workers=workers, engine=engine, overwrite=overwrite, strict=strict)
     write_rules(output, rule_sets)
@@ -81,14 +88,22 @@ def check_documents_left(output: Path, manifest: Manifest) -> None:
 def process_unit(unit: Unit, parameters: dict[str, Any], output: UnitOutput) -> None:
     """Filter one unit: the step's function."""
     rule_sets = from_json(parameters["rules"])
+    lists = {name: read_word_list(**file) for name, file in parameters.get("words", {}).items()}
     for frame in read_documents(unit, output):
-        _process(_with_language(frame), rule_sets, parameters["languages"], output)
+        own = own_columns(frame, rule_sets, unit.name)
+        _process(_with_language(frame), own, rule_sets, lists, parameters["languages"], output)
 
 
 def _process(
-    frame: pl.DataFrame, rule_sets: Sequence[RuleSet], languages: Sequence[str], output: UnitOutput
+    frame: pl.DataFrame,
+    own: pl.DataFrame,
+    rule_sets: Sequence[RuleSet],
+    lists: Mapping[str, Sequence[str]],
+    languages: Sequence[str],
+    output: UnitOutput,
 ) -> None:
-    texts, signals, edits = measure(frame, rule_sets)
+    texts, signals, edits = measure(frame, rule_sets, lists)
+    signals = pl.concat([signals, own], how="horizontal")
     decision = decide(signals, rule_sets, frame["lang"])
     if languages:
         decision = drop_languages(decision, frame["lang"], languages)
@@ -103,14 +118,38 @@ def _process(
     count_decision(decision, edits, output)
 
 
-def measure(frame: pl.DataFrame, rule_sets: Sequence[RuleSet]) -> tuple[list[str], pl.DataFrame, pl.DataFrame]:
+def own_columns(frame: pl.DataFrame, rule_sets: Sequence[RuleSet], origin: str) -> pl.DataFrame:
+    """The columns of the documents that rules look at, as numbers, named as the rules name them.
+
+    Raises ZeroToOneError, which names the file and the rule, for a column that is missing or holds no numbers.
+    """
+    found: dict[str, pl.Series] = {}
+    for rule_set in rule_sets:
+        for rule in rule_set.rules:
+            if not rule.signal.startswith(OWN_COLUMN):
+                continue
+            name, label = rule.signal.removeprefix(OWN_COLUMN), rule_set.label(rule)
+            if name not in frame.columns:
+                has = ", ".join(frame.columns)
+                raise ZeroToOneError(f"{origin}: no column `{name}`, which the rule {label} needs; it has {has}")
+            kind = frame.schema[name]
+            if not (kind.is_numeric() or kind in (pl.Boolean, pl.Null)):
+                raise ZeroToOneError(f"{origin}: column `{name}` holds {kind}, the rule {label} needs numbers")
+            found[rule.signal] = frame[name].cast(pl.Float64).alias(rule.signal)
+    return pl.DataFrame(list(found.values()))
+
+
+def measure(
+    frame: pl.DataFrame, rule_sets: Sequence[RuleSet], lists: Mapping[str, Sequence[str]] | None = None
+) -> tuple[list[str], pl.DataFrame, pl.DataFrame]:
     """Edit the texts as the sets say and compute the signals of every version of them.
 
-    Returns the final texts, the signals (columns as `RuleSet.column` names them; null where a set does not
-    apply) and the number of edits (columns as `edit_column` names them).
+    `lists`: words to count, by the list's name. Returns the final texts, the signals (columns as `RuleSet.column`
+    names them; null where a set does not apply) and what the edits did (columns as `edit_column` names them, and
+    the beginning of the dropped lines).
     """
     texts = frame["text"].to_list()
-    current = compute_signals(texts)
+    current = _signals(texts, lists or {})
     signals, edits = [frame.select(LANGUAGE_SCORE.name), current], []
     for rule_set in rule_sets:
         if not rule_set.edits:
@@ -118,21 +157,39 @@ def measure(frame: pl.DataFrame, rule_sets: Sequence[RuleSet]) -> tuple[list[str
         rows = rule_set.applies(frame["lang"]).arg_true()
         chosen = [texts[row] for row in rows]
         edited, counts = apply_edits(chosen, rule_set.edits)
-        measured = _remeasured(current[rows], chosen, edited)
+        before = current[rows]
+        measured = _remeasured(before, chosen, edited, lists or {})
         for row, text in zip(rows, edited, strict=True):
             texts[row] = text
-        names = {name: signal_column(rule_set.name, name) for name in measured.columns}
-        signals.append(_spread(measured.rename(names), rows, frame.height))
-        edit_names = {name: edit_column(rule_set.name, name) for name in counts.columns}
+        lost = _share_lost(before["word_count"], measured["word_count"])
+        told = measured.with_columns(lost.alias(EDITED_WORDS.name))
+        names = {name: signal_column(rule_set.name, name) for name in told.columns}
+        signals.append(_spread(told.rename(names), rows, frame.height))
+        edit_names = {
+            name: (signal_column if name == EDITED_OUT else edit_column)(rule_set.name, name)
+            for name in counts.columns
+        }
         edits.append(_spread(counts.rename(edit_names), rows, frame.height))
         current = _replaced(current, measured, rows)
     return texts, pl.concat(signals, how="horizontal"), pl.concat([pl.DataFrame(), *edits], how="horizontal")
 
 
-def _remeasured(signals: pl.DataFrame, before: Sequence[str], after: Sequence[str]) -> pl.DataFrame:
+def _signals(texts: Sequence[str], lists: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+    computed = compute_signals(texts)
+    return pl.concat([computed, count_listed(texts, lists)], how="horizontal") if lists else computed
+
+
+def _share_lost(before: pl.Series, after: pl.Series) -> pl.Series:
+    """Of the words before, those that are gone; 0 where there were none."""
+    return (1 - after / before).fill_nan(0.0)
+
+
+def _remeasured(
+    signals: pl.DataFrame, before: Sequence[str], after: Sequence[str], lists: Mapping[str, Sequence[str]]
+) -> pl.DataFrame:
     """Signals of the texts after an edit; only what changed is computed again."""
     changed = [row for row, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
-    measured = compute_signals([after[row] for row in changed])
+    measured = _signals([after[row] for row in changed], lists)
     return _replaced(signals, measured, pl.Series(changed, dtype=pl.UInt32))
 
 
@@ -184,7 +241,7 @@ def count_decision(decision: pl.DataFrame, edits: pl.DataFrame, output: UnitOutp
         output.reason(reason, documents)
     for rule, documents in decision["failed_rules"].explode().drop_nulls().value_counts(name="n").iter_rows():
         output.count(f"failed:{rule}", documents)
-    for name in edits.columns:
+    for name in edits.select(pl.col(pl.Int64)).columns:
         if total := edits[name].sum():
             output.count(name, int(total))
 

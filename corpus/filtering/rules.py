@@ -7,7 +7,7 @@ for its own rules and for the sets behind it. A rule says what is kept: `signal 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,13 @@ import yaml
 
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.filtering.edits import EDITS, Edit
-from corpus.filtering.signals import LANGUAGE_SCORE, SIGNALS
+from corpus.filtering.signals import EDITED_WORDS, LANGUAGE_SCORE, SIGNALS
+from corpus.filtering.word_lists import list_of
 
 COMPARISONS = (">=", "<=", ">", "<", "==")
 _BUILT_IN = Path(__file__).parent / "rule_sets"
+OWN_COLUMN = "column."  # before the name of a column of the documents: a signal of the user's own
+_RULE_KEYS = {"name", "signal", "comparison", "threshold"}
 _SET_KEYS = ("name", "definition", "source", "languages", "include", "edits", "rules", "by_language")
 
 
@@ -61,7 +64,8 @@ class RuleSet:
 
     def column(self, signal: str) -> str:
         """The ledger's column of a signal of the text that this set looks at."""
-        return signal if signal == LANGUAGE_SCORE.name else signal_column(self.text, signal)
+        of_any_text = signal == LANGUAGE_SCORE.name or signal.startswith(OWN_COLUMN)
+        return signal if of_any_text else signal_column(self.text, signal)
 
     def applies(self, languages: pl.Series) -> pl.Series:
         """Which documents the set applies to, by their languages (null: unknown)."""
@@ -85,15 +89,20 @@ def built_in_names() -> list[str]:
     return sorted(path.stem for path in _BUILT_IN.glob("*.yaml"))
 
 
-def load_rule_sets(names: Sequence[str], settings: Sequence[str] = ()) -> list[RuleSet]:
+def load_rule_sets(
+    names: Sequence[str], settings: Sequence[str] = (), lists: Collection[str] = ()
+) -> list[RuleSet]:
     """Read rule sets by name or file, with those that they include, in the order in which they apply.
+
+    `NAME@code` and `NAME@paper` choose a definition where there are two. `lists` are the names of the lists
+    of words that there are: an optional rule on another one is left out.
 
     `settings` change thresholds (see `with_settings`). Raises ZeroToOneError for a file that is not a rule set
     (naming the line), UsageError for a name or setting that does not exist.
     """
     sets: list[RuleSet] = []
     for name in names:
-        loaded = _load(name, ())
+        loaded = _load(name, (), lists)
         if any(rule_set.only_for or rule_set.not_for for rule_set in loaded):
             if len(names) > 1:
                 raise UsageError(f"`{name}` chooses by language and stands alone")
@@ -103,6 +112,7 @@ def load_rule_sets(names: Sequence[str], settings: Sequence[str] = ()) -> list[R
             sets = _appended(sets, rule_set)
     if not sets:
         raise UsageError("no rule set given")
+    _check_edited(sets)
     return with_settings(sets, settings)
 
 
@@ -192,28 +202,41 @@ def _passes(value: pl.Expr, rule: Rule) -> pl.Expr:
 
 def _appended(sets: list[RuleSet], new: RuleSet) -> list[RuleSet]:
     """`new` behind the others, looking at the text as they leave it; once is enough."""
-    if any(old.name == new.name for old in sets):
-        return sets
+    for old in sets:
+        if old.name == new.name and old.definition != new.definition:
+            raise UsageError(
+                f"`{old.definition}` and `{new.definition}` are two definitions of one set; choose one"
+            )
+        if old.name == new.name:
+            return sets
     edited = [old.name for old in sets if old.edits]
     return [*sets, replace(new, text=new.name if new.edits else edited[-1] if edited else "")]
 
 
-def _load(name: str, including: tuple[str, ...]) -> list[RuleSet]:
+def _check_edited(sets: Sequence[RuleSet]) -> None:
+    """A share of words that edits took out needs edits."""
+    for rule_set in sets:
+        for rule in rule_set.rules:
+            if rule.signal == EDITED_WORDS.name and not rule_set.text:
+                raise UsageError(f"{rule_set.label(rule)}: `{rule.signal}` needs edits in this set or before it")
+
+
+def _load(name: str, including: tuple[str, ...], lists: Collection[str]) -> list[RuleSet]:
     path = _path_of(name)
     if str(path) in including:
         raise ZeroToOneError(f"{path}: includes itself")
     including = (*including, str(path))
-    file = _RuleFile(path)
+    file = _RuleFile(path, lists)
     if "by_language" in file.data:
-        return _by_language(file, including)
+        return _by_language(file, including, lists)
     sets: list[RuleSet] = []
     for other in file.strings("include"):
-        for rule_set in _load(file.beside(other, "include"), including):
+        for rule_set in _load(file.beside(other, "include"), including, lists):
             sets = _appended(sets, rule_set)
     return _appended(sets, file.rule_set())
 
 
-def _by_language(file: _RuleFile, including: tuple[str, ...]) -> list[RuleSet]:
+def _by_language(file: _RuleFile, including: tuple[str, ...], lists: Collection[str]) -> list[RuleSet]:
     branches = file.data["by_language"]
     named = isinstance(branches, dict) and all(isinstance(item, str) for item in branches.values())
     if not named or not branches:
@@ -221,7 +244,7 @@ def _by_language(file: _RuleFile, including: tuple[str, ...]) -> list[RuleSet]:
     listed = tuple(str(language) for language in branches if language != "other")
     sets: list[RuleSet] = []
     for language, name in branches.items():
-        loaded = _load(file.beside(name, "by_language"), including)
+        loaded = _load(file.beside(name, "by_language"), including, lists)
         if any(rule_set.only_for or rule_set.not_for for rule_set in loaded):
             raise file.error("by_language", f"`{name}` chooses by language itself")
         if {rule_set.name for rule_set in loaded} & {rule_set.name for rule_set in sets}:
@@ -232,14 +255,24 @@ def _by_language(file: _RuleFile, including: tuple[str, ...]) -> list[RuleSet]:
 
 
 def _path_of(name: str) -> Path:
-    if name in built_in_names():
-        return _BUILT_IN / f"{name}.yaml"
+    if found := _built_in(name):
+        return found
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise ZeroToOneError(f"{name}: no such file")
         return path
     raise UsageError(f"unknown rule set `{name}`; {_near(name, built_in_names())} (or a file that ends in .yaml)")
+
+
+def _built_in(name: str) -> Path | None:
+    """The file of a built-in set; `NAME@DEFINITION` is NAME's where that is its definition."""
+    plain = name.partition("@")[0]
+    for stem in (name, plain):
+        path = _BUILT_IN / f"{stem}.yaml"
+        if stem in built_in_names() and (stem == name or f"\ndefinition: {name}\n" in path.read_text("utf-8")):
+            return path
+    return None
 
 
 def _near(name: str, known: Sequence[str]) -> str:
@@ -281,8 +314,8 @@ def _with_setting(sets: list[RuleSet], setting: str) -> list[RuleSet]:
 class _RuleFile:
     """A parsed rule file, whose errors name the line."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, lists: Collection[str]) -> None:
+        self.path, self._lists = path, lists
         try:
             self._text = path.read_text("utf-8")
             self.data: dict[str, Any] = yaml.safe_load(self._text)
@@ -311,7 +344,7 @@ class _RuleFile:
 
     def beside(self, name: str, key: str) -> str:
         """The rule set that the file names there: a built-in one, or a file beside it."""
-        if name in built_in_names():
+        if _built_in(name):
             return name
         if not name.endswith((".yaml", ".yml")):
             raise self.error(key, f"unknown rule set `{name}`; {_near(name, built_in_names())}")
@@ -332,30 +365,43 @@ class _RuleFile:
         items = self.data.get("rules") or []
         if not isinstance(items, list):
             raise self.error("rules", "`rules` needs a list")
-        rules = tuple(self._rule(item, index) for index, item in enumerate(items))
-        names = [rule.name for rule in rules]
-        for index, rule_name in enumerate(names):
-            if rule_name in names[:index]:
-                raise self.error("rules", f"a second rule `{rule_name}`", index)
+        rules: list[Rule] = []
+        for index, item in enumerate(items):
+            rule = self._rule(item, index)
+            if any(rule.name == other.name for other in rules):
+                raise self.error("rules", f"a second rule `{rule.name}`", index)
+            if self._has_words(rule, item, index):
+                rules.append(rule)
         changes = self.data.get("edits") or []
         if not isinstance(changes, list):
             raise self.error("edits", "`edits` needs a list")
         edits = tuple(self._edit(item, index) for index, item in enumerate(changes))
         definition, source = (str(self.data.get(key, "")) for key in ("definition", "source"))
-        return RuleSet(name, definition, source, self.strings("languages"), edits, rules)
+        return RuleSet(name, definition, source, self.strings("languages"), edits, tuple(rules))
 
     def _rule(self, item: Any, index: int) -> Rule:
-        if not isinstance(item, dict) or set(item) != {"name", "signal", "comparison", "threshold"}:
+        if not isinstance(item, dict) or set(item) - {"optional"} != _RULE_KEYS:
             raise self.error("rules", "a rule has name, signal, comparison and threshold", index)
-        if item["signal"] not in SIGNALS:
-            near = _near(str(item["signal"]), list(SIGNALS))
-            raise self.error("rules", f"unknown signal `{item['signal']}`; {near}", index)
+        signal = str(item["signal"])
+        own = signal.startswith(OWN_COLUMN) and signal != OWN_COLUMN
+        if signal not in SIGNALS and not own and not list_of(signal):
+            near = f"{_near(signal, list(SIGNALS))} (or `{OWN_COLUMN}NAME`, a column of the documents)"
+            raise self.error("rules", f"rule `{item['name']}`: unknown signal `{signal}`; {near}", index)
         if item["comparison"] not in COMPARISONS:
             known = ", ".join(COMPARISONS)
             raise self.error("rules", f"unknown comparison `{item['comparison']}`; there are {known}", index)
         if not isinstance(item["threshold"], (int, float)) or isinstance(item["threshold"], bool):
             raise self.error("rules", f"threshold `{item['threshold']}` is not a number", index)
-        return Rule(str(item["name"]), item["signal"], item["comparison"], float(item["threshold"]))
+        return Rule(str(item["name"]), signal, item["comparison"], float(item["threshold"]))
+
+    def _has_words(self, rule: Rule, item: dict[str, Any], index: int) -> bool:
+        """Whether the list of words is there that a rule needs; a rule that is not optional must have it."""
+        name = list_of(rule.signal)
+        if name is None or name in self._lists:
+            return True
+        if item.get("optional") is True:
+            return False
+        raise self.error("rules", f"rule `{rule.name}` needs a list of words: --words {name}=FILE", index)
 
     def _edit(self, item: Any, index: int) -> Edit:
         name, threshold = next(iter(item.items())) if isinstance(item, dict) and len(item) == 1 else (item, None)

@@ -1,4 +1,4 @@
-"""The array code of the signals: one pass over the words and lines of every text.
+"""The array code of the signals of Gopher, C4 and FineWeb but for n-grams: one pass over every text.
 
 Every function writes its signals into consecutive places of `out`, in the order of
 `corpus.filtering.signals.COUNTED`.
@@ -12,20 +12,25 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from corpus.text.characters import ALPHABETIC, CONTENT, HAN, LINE_BREAK, LOWER, QUOTE, SPACE, TERMINAL
+from corpus.filtering.signals_hashing import (
+    Hashes,
+    Slots,
+    hash_span,
+    most_lines,
+    new_slots,
+    seen,
+    share,
+    slot_mask,
+)
+from corpus.text.characters import ALPHABETIC, CONTENT, LINE_BREAK, LOWER, QUOTE, SPACE, TERMINAL
 from corpus.text.segmentation import Codes, Positions, Table
 
-Hashes = npt.NDArray[np.uint64]
 Row = npt.NDArray[np.float64]
-# A hash table without removal: keys, the stamp of the use that filled each slot, counts, first positions.
-Slots = tuple[Hashes, npt.NDArray[np.uint32], Positions, Positions]
 
 SHORT_LINE = 30
 _NEWLINE, _FULL_STOP, _HASH, _ELLIPSIS, _HYPHEN, _BULLET, _CURLY = 10, 0x2E, 0x23, 0x2026, 0x2D, 0x2022, 0x7B
 _FIRST_FULL_WIDTH = 0x3000
-_SEED = np.uint64(0xCBF29CE484222325)
-_PRIME = np.uint64(0x100000001B3)
-_BASE = np.uint64(0x9E3779B97F4A7C15)
+_FIRST_HAN, _LAST_HAN = 0x4E00, 0x9FA5  # 一 to 龥
 _ONE = np.uint64(1)
 
 
@@ -46,21 +51,9 @@ def all_signals(
     `stop_hashes` [words] and `stop_bits` [words]: the hash of every stop word and its bit: those below bit 32
     are English, the others Chinese.
     """
-    longest = 1
-    for text in range(offsets.size - 1):
-        longest = max(longest, offsets[text + 1] - offsets[text])
-    hashes, lengths = np.empty(longest + 1, dtype=np.uint64), np.empty(longest + 1, dtype=np.int64)
-    slots = 16
-    while slots < 2 * longest + 2:
-        slots *= 2
-    keys, stamps = np.empty(slots, dtype=np.uint64), np.zeros(slots, dtype=np.uint32)
-    counts, places = np.empty(slots, dtype=np.int64), np.empty(slots, dtype=np.int64)
-    used = (keys, stamps, counts, places)
+    used = new_slots(most_lines(codes, offsets))
     stamp = np.uint64(0)
     for text in range(offsets.size - 1):
-        if stamp > 4_000_000_000:
-            stamps[:] = 0
-            stamp = np.uint64(0)
         first, last = offsets[text], offsets[text + 1]
         words = firsts[text + 1] - firsts[text]
         own = codes[first:last]
@@ -73,66 +66,7 @@ def all_signals(
         _lines(own, table, newlines, used, stamp + np.uint64(1), row[17:20])
         _parts(own, table, 1, newlines, used, stamp + np.uint64(2), row[20:22])
         _parts(own, table, 2, newlines, used, stamp + np.uint64(3), row[22:24])
-        hashes[0], lengths[0] = np.uint64(0), 0
-        for k in range(words):
-            word = hash_span(own, own_starts[k], own_ends[k])
-            hashes[k + 1] = hashes[k] * _BASE + word
-            lengths[k + 1] = lengths[k] + own_ends[k] - own_starts[k]
-        for n in range(2, 5):
-            row[22 + n] = _top_gram(hashes, lengths, words, n, own.size, used, stamp + np.uint64(2 + n))
-        for n in range(5, 11):
-            row[22 + n] = _repeated_grams(hashes, lengths, words, n, own.size, used, stamp + np.uint64(2 + n))
-        stamp += np.uint64(13)
-
-
-@numba.njit(cache=True)
-def hash_span(codes: Codes, first: int, last: int) -> Any:
-    """A 64-bit hash of codes[first:last]."""
-    key = _SEED
-    for at in range(first, last):
-        key = (key ^ np.uint64(codes[at])) * _PRIME
-    return _mix(key)
-
-
-@numba.njit(cache=True)
-def _mix(key: Any) -> Any:
-    """Spread a 64-bit number's information over all its bits (the finaliser of MurmurHash3)."""
-    key = (key ^ (key >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
-    key = (key ^ (key >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
-    return key ^ (key >> np.uint64(33))
-
-
-@numba.njit(cache=True)
-def _find(used: Slots, stamp: Any, mask: Any, key: Any) -> Any:
-    keys, stamps = used[0], used[1]
-    slot = key & mask
-    while stamps[slot] == stamp and keys[slot] != key:
-        slot = (slot + _ONE) & mask
-    return slot
-
-
-@numba.njit(cache=True)
-def _mask(items: int, used: Slots) -> Any:
-    """Slots for so many items, as few as serve: a small table stays in the processor's cache."""
-    size = 16
-    while size < 2 * items:
-        size *= 2
-    return np.uint64(min(size, used[0].size) - 1)
-
-
-@numba.njit(cache=True)
-def _seen(used: Slots, stamp: Any, mask: Any, key: Any) -> bool:
-    """Whether the key was there; it is now."""
-    slot = _find(used, stamp, mask, key)
-    if used[1][slot] == stamp:
-        return True
-    used[0][slot], used[1][slot] = key, stamp
-    return False
-
-
-@numba.njit(cache=True)
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole > 0 else 0.0
+        stamp += np.uint64(3)
 
 
 @numba.njit(cache=True)
@@ -181,9 +115,9 @@ def _words(
     out[0] = codes.size
     out[1] = plain
     out[2] = words
-    out[3] = _share(characters, plain)
+    out[3] = share(characters, plain)
     out[4] = longest
-    out[5] = _share(alphabetic, words)
+    out[5] = share(alphabetic, words)
     out[6] = english
     out[7] = chinese
 
@@ -202,12 +136,12 @@ def _characters(codes: Codes, words: int, table: Table, out: Row) -> int:
         ellipses += code == _ELLIPSIS
         newlines += code == _NEWLINE
         curly += code == _CURLY
-        han += (table[code] & HAN) != 0
-    out[0] = _share(hashes, words)
-    out[1] = _share(ellipses, words)
-    out[2] = _share(newlines, words)
+        han += _FIRST_HAN <= code <= _LAST_HAN
+    out[0] = share(hashes, words)
+    out[1] = share(ellipses, words)
+    out[2] = share(newlines, words)
     out[3] = curly
-    out[4] = _share(han, codes.size)
+    out[4] = share(han, codes.size)
     out[5] = _sentences(codes, table)
     return newlines
 
@@ -266,15 +200,15 @@ def _split_lines(codes: Codes, table: Table, out: Row) -> None:
         if at < codes.size and codes[stop] == 13 and codes[at] == _NEWLINE:
             at += 1
     out[0] = lines
-    out[1] = _share(bullets, lines)
-    out[2] = _share(ellipses, lines)
+    out[1] = share(bullets, lines)
+    out[2] = share(ellipses, lines)
 
 
 @numba.njit(cache=True)
 def _lines(codes: Codes, table: Table, newlines: int, used: Slots, stamp: Any, out: Row) -> None:
     """Over the lines between `\\n` that are not blank, each with its space at both ends."""
     lines, terminal, short, repeated, at = 0, 0, 0, 0, 0
-    mask = _mask(newlines + 1, used)
+    mask = slot_mask(newlines + 1, used)
     while at <= codes.size:
         stop = at
         while stop < codes.size and codes[stop] != _NEWLINE:
@@ -286,12 +220,12 @@ def _lines(codes: Codes, table: Table, newlines: int, used: Slots, stamp: Any, o
             lines += 1
             terminal += (table[codes[stop - 1]] & TERMINAL) != 0
             short += stop - at <= SHORT_LINE
-            if _seen(used, stamp, mask, hash_span(codes, at, stop)):
+            if seen(used, stamp, mask, hash_span(codes, at, stop)):
                 repeated += stop - at
         at = stop + 1
-    out[0] = _share(terminal, lines)
-    out[1] = _share(short, lines)
-    out[2] = _share(repeated, codes.size - newlines)
+    out[0] = share(terminal, lines)
+    out[1] = share(short, lines)
+    out[2] = share(repeated, codes.size - newlines)
 
 
 @numba.njit(cache=True)
@@ -304,7 +238,7 @@ def _parts(codes: Codes, table: Table, least: int, newlines: int, used: Slots, s
         while last > first and table[codes[last - 1]] & SPACE:
             last -= 1
     parts, repeated, characters = 0, 0, 0
-    mask = _mask(newlines + 1, used)
+    mask = slot_mask(newlines + 1, used)
     at = first
     while at <= last:
         stop = at
@@ -318,61 +252,11 @@ def _parts(codes: Codes, table: Table, least: int, newlines: int, used: Slots, s
             stop += max(run, 1)
             run = 0
         parts += 1
-        if _seen(used, stamp, mask, hash_span(codes, at, stop)):
+        if seen(used, stamp, mask, hash_span(codes, at, stop)):
             repeated += 1
             characters += stop - at
         if stop >= last:
             break
         at = stop + run
-    out[0] = _share(repeated, parts)
-    out[1] = _share(characters, codes.size)
-
-
-@numba.njit(cache=True)
-def _gram(hashes: Hashes, at: int, n: int, power: Any) -> Any:
-    return _mix(hashes[at + n] - hashes[at] * power)
-
-
-@numba.njit(cache=True)
-def _power(n: int) -> Any:
-    power = _ONE
-    for _ in range(n):
-        power *= _BASE
-    return power
-
-
-@numba.njit(cache=True)
-def _top_gram(
-    hashes: Hashes, lengths: Positions, words: int, n: int, characters: int, used: Slots, stamp: Any
-) -> float:
-    """Share of the characters that the most frequent n-gram (the first of several) takes, spaces included."""
-    power, mask = _power(n), _mask(words, used)
-    counts, firsts = used[2], used[3]
-    best, best_first = 0, 0
-    for at in range(words - n + 1):
-        key = _gram(hashes, at, n, power)
-        slot = _find(used, stamp, mask, key)
-        if used[1][slot] != stamp:
-            used[0][slot], used[1][slot] = key, stamp
-            counts[slot], firsts[slot] = 0, at
-        counts[slot] += 1
-        if counts[slot] > best or (counts[slot] == best and firsts[slot] < best_first):
-            best, best_first = counts[slot], firsts[slot]
-    length = lengths[best_first + n] - lengths[best_first] + n - 1 if best else 0
-    return _share(best * length, characters)
-
-
-@numba.njit(cache=True)
-def _repeated_grams(
-    hashes: Hashes, lengths: Positions, words: int, n: int, characters: int, used: Slots, stamp: Any
-) -> float:
-    """Share of the characters in n-grams that stood before; after one the scan goes on behind it."""
-    power, mask = _power(n), _mask(words, used)
-    repeated, at = 0, 0
-    while at < words - n + 1:
-        if _seen(used, stamp, mask, _gram(hashes, at, n, power)):
-            repeated += lengths[at + n] - lengths[at]
-            at += n
-        else:
-            at += 1
-    return _share(repeated, characters)
+    out[0] = share(repeated, parts)
+    out[1] = share(characters, codes.size)

@@ -19,6 +19,9 @@ TERMINAL = 128  # ends a sentence: Unicode's property Sentence_Terminal
 QUOTE = 256  # closing quotes and brackets, which may follow the end of a sentence
 LOWER = 512
 CONTENT = 1024  # a letter, mark or number: what makes a word of a token
+UPPER = 2048  # str.isupper
+NUMERIC = 4096  # str.isnumeric
+PUNCTUATION = 8192  # Unicode's categories P, and the ASCII symbols
 
 _HAN_RANGE = (0x4E00, 0x9FD5)
 _IDEOGRAPHS = ((0x3400, 0x4DBF), (0x9FD6, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x323AF))
@@ -27,6 +30,7 @@ _LINE_BREAKS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 # ASCII quotes open and close alike; the rest closes only.
 _QUOTES = "\"'”’»）)]】」』》〉＂＇"
 _LAST_ASSIGNED = 0x32000  # beyond it there are only unassigned ones, private ones, tags and selectors
+_LAST_CASED = 0x1F000
 _BITS_OF_CATEGORY = {"L": WORD | CONTENT, "M": WORD | CONTENT, "N": WORD | CONTENT, "Z": SPACE}
 # Code points of Unicode's property Sentence_Terminal (PropList.txt), first and last of each range.
 _TERMINALS = (
@@ -50,11 +54,24 @@ def character_table() -> npt.NDArray[np.uint16]:
     for first, last in _IDEOGRAPHS:
         table[first : last + 1] = IDEOGRAPH | ALPHABETIC | CONTENT
     table[_HAN_RANGE[0] : _HAN_RANGE[1] + 1] = HAN | ALPHABETIC | CONTENT
+    for low, high in (*_IDEOGRAPHS, _HAN_RANGE):
+        table[[code for code in range(low, high + 1) if chr(code).isnumeric()]] |= NUMERIC
     for item in _TERMINALS.split():
         low, _, high = item.partition("-")
         table[int(low, 16) : int(high or low, 16) + 1] |= TERMINAL
     for characters, bit in ((_LINE_BREAKS, LINE_BREAK), (_QUOTES, QUOTE)):
         table[[ord(character) for character in characters]] |= bit
+    return table
+
+
+@lru_cache(maxsize=1)
+def lower_table() -> npt.NDArray[np.uint32]:
+    """The lower case of every code point, where it is one; shape [0x110000]."""
+    table = np.arange(0x110000, dtype=np.uint32)
+    for code in range(_LAST_CASED):
+        lower = chr(code).lower()
+        if len(lower) == 1:
+            table[code] = ord(lower)
     return table
 
 
@@ -73,4 +90,10 @@ def _bits(character: str) -> int:
         bits |= DIGIT
     if category == "Ll":
         bits |= LOWER
+    if character.isupper():
+        bits |= UPPER
+    if character.isnumeric():
+        bits |= NUMERIC
+    if category[0] == "P" or (category[0] == "S" and character.isascii()):
+        bits |= PUNCTUATION
     return bits

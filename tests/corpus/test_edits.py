@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import re
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.filtering.edits import EDITS, Edit, apply_edits
+from corpus.filtering.edits import EDITED_OUT, EDITS, Edit, apply_edits
 
 C4 = [
     Edit("drop_lines_with_long_words", 1000),
@@ -20,7 +21,8 @@ C4 = [
 
 def one(text: str, *edits: Edit) -> tuple[str, dict[str, int]]:
     texts, counts = apply_edits([text], edits)
-    return texts[0], {name: number for name, number in counts.row(0, named=True).items() if number}
+    found = counts.select(pl.col(pl.Int64)).row(0, named=True)
+    return texts[0], {name: number for name, number in found.items() if number}
 
 
 def plain_c4(text: str) -> str:
@@ -82,7 +84,7 @@ PIECES += [
 def test_c4_equals_the_plain_definition(texts: list[str]) -> None:
     edited, counts = apply_edits(texts, C4)
     assert edited == [plain_c4(text) for text in texts]
-    assert counts.columns == [edit.name for edit in C4]
+    assert counts.columns == [*(edit.name for edit in C4), EDITED_OUT]
     assert counts.height == len(texts)
 
 
@@ -107,6 +109,44 @@ def test_c4_equals_the_plain_definition(texts: list[str]) -> None:
             "今天天气很好。\n我来到北京",
             1,
         ),
+        (Edit("drop_uppercase_lines", 50), "ABc d\nABCd\nABcd", "ABc d\nABcd", 1),
+        (Edit("drop_uppercase_lines", 50), "ÄÖÜß", "", 1),
+        (Edit("drop_numeric_lines"), "1 234\n２０２６\n1,234\n3 cats", "1,234\n3 cats", 2),
+        (
+            Edit("drop_counter_lines"),
+            "3 likes\n1 Comment\n• 1.2K views\n(12 replies)\nHe likes 3 views.\n3 likes a day\n12 cats",
+            "He likes 3 views.\n3 likes a day\n12 cats",
+            4,
+        ),
+        (
+            Edit("cut_prompts", 10),
+            "Sign-in to your account\nThe end of it is near. Read more...\n"
+            "You have 2 items in cart now\nI sign in",
+            "to your account\nThe end of it is near.\nYou have 2  now\nI sign in",
+            3,
+        ),
+        (Edit("cut_prompts", 3), "One two read more...\nOne read more...", "One two read more...\nOne", 1),
+        (
+            Edit("drop_chinese_button_lines"),
+            "点赞 12 评论\n评论(3)\n登录 / 注册\n1.2万次播放\n阅读数：123\n展开全文 >\n"
+            "大家评论说好。\n他点赞三次\n12 只猫",
+            "大家评论说好。\n他点赞三次\n12 只猫",
+            6,
+        ),
+        (
+            Edit("cut_chinese_endings"),
+            "今天天气很好……展开全文\n我们去公园。[查看更多>>\n请你阅读全文的说明",
+            "今天天气很好\n我们去公园。\n请你阅读全文的说明",
+            2,
+        ),
+        (
+            Edit("strip_urls"),
+            "See http://a.org/b?c=d. (HTTPS://x.org/) and www.y.org, 看www.z.cn，好。 awww.cute a.org",
+            "See . () and , 看，好。 awww.cute a.org",
+            4,
+        ),
+        (Edit("limit_newlines", 2), "a\n\nb\n\n\nc\n\n\n\n\nd\n", "a\n\nb\n\nc\n\nd\n", 2),
+        (Edit("limit_newlines", 1), "  a\n\nb", "  a\nb", 1),
         (Edit("drop_javascript_lines"), "Enable JAVASCRIPT now.\nRead on.", "Read on.", 1),
         (Edit("drop_policy_lines"), "Our Cookie Policy.\nThe policy of cookies.", "The policy of cookies.", 1),
     ],
@@ -148,3 +188,33 @@ def test_long_texts_are_edited_piece_by_piece_with_the_same_result(texts: list[s
             pieces, counts_of_pieces = apply_edits(texts, chosen)
         assert pieces == whole
         assert counts_of_pieces.equals(counts)
+
+
+def test_edits_of_lines_and_of_texts_take_turns() -> None:
+    text = "Menu http://a.org/\n\n\n\n3 likes\nIt rained http://b.org/c all day."
+    edits = [Edit("strip_urls"), Edit("limit_newlines", 2), Edit("drop_counter_lines")]
+    edited, counts = one(text, *edits)
+    assert edited == "Menu\nIt rained  all day."
+    assert counts == {"strip_urls": 2, "limit_newlines": 1, "drop_counter_lines": 1}
+
+
+def test_the_beginning_of_what_was_dropped_is_kept_as_evidence() -> None:
+    texts = ["3 likes\nHello.\n4 views", "Hello.", "\n".join(f"{number} likes" for number in range(1000))]
+    found = apply_edits(texts, [Edit("drop_counter_lines")])[1][EDITED_OUT]
+    assert found.to_list()[:2] == ["3 likes\n4 views", ""]
+    assert len(found[2]) == 500
+    assert found[2].startswith("0 likes\n1 likes\n2 likes")
+    assert EDITED_OUT not in apply_edits(texts, [Edit("strip_urls")])[1].columns
+
+
+def test_long_hostile_lines_take_no_long_time() -> None:
+    """Patterns run in time that grows with the line's length alone."""
+    lines = [
+        "1" * 1_000_000,
+        "点赞" * 300_000 + "猫",
+        "http://" + "." * 1_000_000,
+        "… " * 300_000,
+        "read more" * 90_000,
+    ]
+    edits = [Edit(name, kind.threshold) for name, kind in EDITS.items() if name != "drop_lines_with_long_words"]
+    assert len(apply_edits(lines, edits)[0]) == len(lines)

@@ -171,6 +171,89 @@ def test_no_documents_left_names_the_rules_and_keeps_the_output(tmp_path: Path) 
     assert table(tmp_path / "out", "ledger").height == table(tmp_path / "out", "removed").height == 2
 
 
+OWN_RULE = 'rules:\n  - {name: good, signal: column.quality, comparison: ">=", threshold: 0.5}\n'
+
+
+def test_a_column_of_the_documents_is_a_signal(tmp_path: Path) -> None:
+    pages = [{"text": PROSE, "quality": value} for value in (0.4, 0.5, 1, None)]
+    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, pages)), "utf-8")
+    (tmp_path / "mine.yaml").write_text(OWN_RULE, "utf-8")
+    filter_documents([tmp_path / "in.jsonl"], tmp_path / "out", [str(tmp_path / "mine.yaml")], workers=1)
+    ledger = table(tmp_path / "out", "ledger")
+    assert ledger["kept"].to_list() == [False, True, True, True]
+    assert ledger["column.quality"].to_list() == [0.4, 0.5, 1.0, None]
+    assert ledger["failed_rules"][0].to_list() == ["mine.good"]
+    assert table(tmp_path / "out", "documents")["quality"].to_list() == [0.5, 1.0, None]
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ({"text": PROSE}, r"in.jsonl: no column `quality`, which the rule mine.good needs; it has id, text"),
+        (
+            {"text": PROSE, "quality": "high"},
+            r"in.jsonl: column `quality` holds String, the rule mine.good needs num",
+        ),
+    ],
+)
+def test_a_column_that_is_missing_or_no_number(tmp_path: Path, page: dict[str, Any], message: str) -> None:
+    (tmp_path / "in.jsonl").write_text(json.dumps(page), "utf-8")
+    (tmp_path / "mine.yaml").write_text(OWN_RULE, "utf-8")
+    with pytest.raises(ZeroToOneError, match=message) as caught:
+        filter_documents([tmp_path / "in.jsonl"], tmp_path / "out", [str(tmp_path / "mine.yaml")], workers=1)
+    assert "\n" not in str(caught.value)
+
+
+def test_lists_of_words(tmp_path: Path) -> None:
+    texts = [PROSE.replace(". ", ".\n"), PROSE.replace(". ", ".\n") + " What a zounds!"]
+    (tmp_path / "in.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts), "utf-8")
+    (tmp_path / "bad.txt").write_text("category\tZounds\n\nrive\n", "utf-8")
+    words = [f"bad={tmp_path / 'bad.txt'}"]
+    manifest = filter_documents([tmp_path / "in.jsonl"], tmp_path / "out", ["c4"], words=words, workers=1)
+    ledger = table(tmp_path / "out", "ledger")
+    assert ledger["c4:words.bad"].to_list() == [0, 1]
+    assert ledger["c4:words.bad_per_line"][1] == pytest.approx(1 / (texts[1].count("\n") + 1))
+    assert ledger["reason"].to_list() == [None, "c4.bad_words"]
+    assert len(manifest["parameters"]["words"]["bad"]["sha256"]) == 64
+    without = filter_documents([tmp_path / "in.jsonl"], tmp_path / "without", ["c4"], workers=1)
+    assert without["counts"]["documents_kept"] == 2
+    assert "words" not in without["parameters"]
+    (tmp_path / "bad.txt").write_text("other\n", "utf-8")
+    with pytest.raises(ZeroToOneError, match=r"words.*sha256"):
+        filter_documents([tmp_path / "in.jsonl"], tmp_path / "out", ["c4"], words=words, workers=1)
+
+
+@pytest.mark.parametrize(
+    ("setting", "content", "message"),
+    [
+        ("bad", None, "write NAME=FILE"),
+        ("Bad words=x", None, "write NAME=FILE"),
+        ("bad={}", None, "list.txt: no such file"),
+        ("bad={}", b"\n \n", "list.txt: no words in it"),
+        ("bad={}", b"a\xff", "list.txt: not UTF-8 at byte 1"),
+    ],
+)
+def test_wrong_lists_of_words(tmp_path: Path, setting: str, content: bytes | None, message: str) -> None:
+    (tmp_path / "in.jsonl").write_text(json.dumps({"text": PROSE}), "utf-8")
+    if content is not None:
+        (tmp_path / "list.txt").write_bytes(content)
+    words = [setting.format(tmp_path / "list.txt")]
+    with pytest.raises(ZeroToOneError, match=message):
+        filter_documents([tmp_path / "in.jsonl"], tmp_path / "out", ["c4"], words=words, workers=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_edited_words_and_dropped_lines_are_in_the_ledger(tmp_path: Path) -> None:
+    text = PROSE + "\n3 likes"
+    (tmp_path / "in.jsonl").write_text(json.dumps({"text": text, "lang": "en", "lang_score": 0.9}), "utf-8")
+    manifest = filter_documents([tmp_path / "in.jsonl"], tmp_path / "out", ["refinedweb"], workers=1)
+    ledger = table(tmp_path / "out", "ledger")
+    assert ledger["refinedweb:edited_out"].to_list() == ["3 likes"]
+    assert ledger["refinedweb:edited_word_fraction"][0] == pytest.approx(2 / (len(PROSE.split()) + 2))
+    assert manifest["counts"]["refinedweb:edit.drop_counter_lines"] == 1
+    assert table(tmp_path / "out", "documents")["text"].to_list() == [PROSE]
+
+
 def test_broken_lines_are_set_aside_or_fatal(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text(json.dumps({"text": PROSE}) + "\nnot json\n", "utf-8")
     manifest = filter_documents([tmp_path / "in.jsonl"], tmp_path / "out", ["gopher"], workers=1)

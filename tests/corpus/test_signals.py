@@ -7,13 +7,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.filtering.signals import COUNTED, SEARCHED, SIGNALS, compute_signals
+from corpus.filtering.signals import COMPUTED, SIGNALS, compute_signals
 from corpus.text.words import split_words
 from tests.corpus.plain_signals import plain_signals
 
 # Few pieces, so that lines, paragraphs and n-grams repeat.
 PIECES = (
     ["a", "the", "of", "be", "Cat", "it's", "1.5", "_", "今天天气", "的", "中", "。", "，", "！", "𠀀", "é"]
+    + [
+        "THE",
+        "Don't",
+        "B2B",
+        "½",
+        "三",
+        "【",
+        "】",
+        "}",
+        "读完",
+        "展开",
+        "更多",
+        "Read More",
+        "–",
+        "●",
+        "*",
+        "É",
+        "②",
+    ]
     + [".", "...", "…", "?", "#", "-", "•", "{", '"', "”", ")", "JavaScript", "lorem ipsum", "\x00", "😀"]
     + [" "] * 12
     + ["\n", "\n", "\n\n", "\n \n", "\r\n", "\u2028", "\x0b", "\t", "\u3000"]
@@ -26,7 +45,7 @@ def check(documents: Sequence[str]) -> None:
     found = compute_signals(documents)
     for row, text in enumerate(documents):
         for name, value in plain_signals(text, split_words(text)).items():
-            assert found[name][row] == pytest.approx(value, rel=1e-12, abs=0), (name, text)
+            assert found[name][row] == pytest.approx(value, rel=1e-11, abs=1e-15), (name, text)
 
 
 @settings(max_examples=400, deadline=None)
@@ -49,8 +68,9 @@ def test_long_and_short_texts_do_not_disturb_each_other() -> None:
 
 def test_every_signal_is_a_column_of_its_type() -> None:
     found = compute_signals(["Hello world."])
-    assert found.columns == [signal.name for signal in (*COUNTED, *SEARCHED)]
-    assert set(SIGNALS) == {*found.columns, "lang_score"}
+    assert found.columns == [signal.name for signal in COMPUTED]
+    assert set(SIGNALS) == {*found.columns, "lang_score", "edited_word_fraction"}
+    assert set(plain_signals("", [])) == set(found.columns) - {"policy_lines", "sentence_count"}
     assert all(kind in (pl.Int64, pl.Float64) for kind in found.schema.values())
     assert found["word_count"].dtype == pl.Int64
     assert found["mean_word_length"].to_list() == [5.0]
