@@ -22,7 +22,7 @@ def filter(
             help="In order: gopher, gopher-repetition, c4, fineweb, fineweb2-zh, auto (by language), YAML files."
         ),
     ] = "auto",
-    lang: Annotated[str, typer.Option(help="Keep only these languages, such as en,zh.")] = "",
+    lang: Annotated[str, typer.Option(help="Keep only these languages, such as en,zh or zh-Hant.")] = "",
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="RULE=VALUE: another threshold; may be repeated.")
     ] = None,

@@ -21,12 +21,11 @@ from corpus.filtering.rules import (
     decide,
     from_json,
     load_rule_sets,
-    primary_language,
     signal_column,
     to_json,
 )
 from corpus.filtering.signals import LANGUAGE_SCORE, compute_signals
-from corpus.text.language import identify
+from corpus.text.language import among, identify
 
 LANGUAGE_REASON = "language"
 
@@ -47,7 +46,7 @@ def filter_documents(
 
     `documents/` holds what passed every rule, with its text as edited; `removed/` the rest as it came in, with
     `reason` and `failed_rules`; `ledger/` a row for each of both with all signals; `rules.yaml` the rules.
-    `languages` removes documents in others; `settings` (`RULE=VALUE`) change thresholds.
+    `languages` removes documents in others (see `among`); `settings` (`RULE=VALUE`) change thresholds.
     Raises ZeroToOneError when no document is left; the output stays.
     """
     rule_sets = load_rule_sets(rules, settings)
@@ -77,7 +76,7 @@ def _process(
     texts, signals, edits = measure(frame, rule_sets)
     decision = decide(signals, rule_sets, frame["lang"])
     if languages:
-        decision = _drop_languages(decision, frame["lang"], languages)
+        decision = _drop_languages(decision, frame, languages)
     kept = decision["kept"]
     edited = frame.with_columns(pl.Series("text", texts, dtype=pl.String))
     dropped = frame.with_columns(decision["reason"], decision["failed_rules"])
@@ -147,9 +146,11 @@ def _with_language(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _drop_languages(decision: pl.DataFrame, found: pl.Series, wanted: Sequence[str]) -> pl.DataFrame:
+def _drop_languages(decision: pl.DataFrame, frame: pl.DataFrame, wanted: Sequence[str]) -> pl.DataFrame:
     """Remove documents in other languages, for that reason before any other."""
-    other = ~primary_language(found).fill_null("").is_in(list(wanted))
+    other = ~pl.Series(
+        among(frame["text"].to_list(), frame["lang"].fill_null("").to_list(), wanted), dtype=pl.Boolean
+    )
     return decision.with_columns(
         pl.col("kept") & ~other,
         pl.when(other).then(pl.lit(LANGUAGE_REASON)).otherwise("reason").alias("reason"),
