@@ -130,7 +130,7 @@ def test_simplified_and_traditional_chinese() -> None:
 
 
 def test_pairs_of_characters() -> None:
-    for simplified, traditional in zip("国学书龙发门马鸟贝见车长东汉", "國學書龍發門馬鳥貝見車長東漢", strict=True):
+    for simplified, traditional in zip("国学书龙发门贝见车长东汉", "國學書龍發門貝見車長東漢", strict=True):
         assert scripts([simplified, traditional], ["zh", "zh"]) == ["Hans", "Hant"]
 
 
