@@ -106,8 +106,10 @@ def crawl(pages: int, form: str = "plain") -> bytes:
 
 
 def make_all(folder: Path) -> Path:
-    """Good input and good output of every verb: docs, warc, conversations, filtered, tokenizer, shards, models."""
+    """Good input and output of every verb: docs, warc, chats, filtered, classifier, tokenizer, shards, models."""
     pl.DataFrame(documents(60)).write_parquet(folder / "docs.parquet")
+    pl.DataFrame(documents(60)).write_parquet(folder / "wanted.parquet")
+    pl.DataFrame(documents(61)).write_parquet(folder / "other.parquet")
     write_jsonl(folder / "docs.jsonl", [*documents(60)])
     write_jsonl(folder / "conversations.jsonl", [*conversations(40)])
     (folder / "pages.warc").write_bytes(crawl(20))
