@@ -26,9 +26,10 @@ from corpus.text.language import identify, scripts
 
 HEADING = "## Languages"
 RESULTS = Path(__file__).with_name("RESULTS.md")
-MOST_SPOKEN = ("en", "zh", "hi", "es", "ar", "fr", "bn", "pt", "ru", "ur") + (
-    "id", "de", "ja", "mr", "te", "tr", "ta", "vi", "ko", "fa",
-)  # fmt: skip
+MOST_SPOKEN = (
+    *("en", "zh", "hi", "es", "ar", "fr", "bn", "pt", "ru", "ur"),
+    *("id", "de", "ja", "mr", "te", "tr", "ta", "vi", "ko", "fa"),
+)
 DOMAINS = {
     "tech_zh": "zh",
     "weekly_zh": "zh",
