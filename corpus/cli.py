@@ -11,15 +11,18 @@ def app() -> typer.Typer:
     from corpus.commands.explain import explain
     from corpus.commands.extract import extract
     from corpus.commands.filter import filter as filter_documents
+    from corpus.commands.quality import quality
     from corpus.commands.report import report
     from corpus.commands.stats import stats
     from corpus.commands.tokenize import tokenize
     from corpus.commands.tokenizer import tokenizer
 
-    return program(
+    corpus = program(
         "Web pages to clean, accountable documents and token shards.",
         (extract, filter_documents, dedup, tokenizer, tokenize, stats, explain, report),
     )
+    corpus.add_typer(quality(), name="quality")
+    return corpus
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 PROGRAMS = ("corpus", "instruct", "mixtures", "train")
 ONE = ["--workers", "1"]
 SMALL = ["--row-length", "64", "--threads", "1"]
+CLASSIFIER = ["--dimensions", "4", "--buckets", "100", "--epochs", "1"]
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,10 @@ def crawl(pages: int, form: str = "plain") -> bytes:
 
 
 def make_all(folder: Path) -> Path:
-    """Good input and good output of every verb: docs, warc, conversations, filtered, tokenizer, shards, models."""
+    """Good input and output of every verb: docs, warc, chats, filtered, classifier, tokenizer, shards, models."""
     pl.DataFrame(documents(60)).write_parquet(folder / "docs.parquet")
+    pl.DataFrame(documents(60)).write_parquet(folder / "wanted.parquet")
+    pl.DataFrame(documents(61)).write_parquet(folder / "other.parquet")
     write_jsonl(folder / "docs.jsonl", [*documents(60)])
     write_jsonl(folder / "conversations.jsonl", [*conversations(40)])
     (folder / "pages.warc").write_bytes(crawl(20))
@@ -115,6 +118,7 @@ def make_all(folder: Path) -> Path:
     small = ["--row-length", 64, "--threads", 1]
     steps: list[list[object]] = [
         ["corpus", "filter", docs, "-o", folder / "filtered", "--rules", "c4", *one],
+        ["corpus", "quality", "train", *kinds(folder), "-o", folder / "classifier", *CLASSIFIER, *one],
         ["corpus", "tokenizer", docs, "-o", folder / "tokenizer", "--vocabulary-size", 300],
         ["corpus", "tokenize", docs, "-o", shards, "--tokenizer", folder / "tokenizer", "--held-out", 0.1, *one],
         ["train", "pretrain", shards, "-o", folder / "base", "--model", "tiny", "--tokens", 2048, *small],
@@ -126,6 +130,11 @@ def make_all(folder: Path) -> Path:
     return folder
 
 
+def kinds(folder: Path) -> list[object]:
+    """Options that name two kinds of documents in a folder."""
+    return ["--positive", folder / "wanted.parquet", "--negative", folder / "other.parquet"]
+
+
 def writing_verbs(good: Path) -> dict[str, list[object]]:
     """Every verb that writes, without its output."""
     short = [*SMALL, "--epochs", "1"]
@@ -135,6 +144,8 @@ def writing_verbs(good: Path) -> dict[str, list[object]]:
         "extract": ["corpus", "extract", good / "pages.warc", *ONE],
         "filter": ["corpus", "filter", docs, "--rules", "c4", *ONE],
         "dedup": ["corpus", "dedup", docs, *ONE],
+        "train": ["corpus", "quality", "train", *kinds(good), *CLASSIFIER, *ONE],
+        "score": ["corpus", "quality", "score", docs, "--model", good / "classifier", *ONE],
         "tokenizer": ["corpus", "tokenizer", docs, "--vocabulary-size", "300"],
         "tokenize": ["corpus", "tokenize", docs, "--tokenizer", good / "tokenizer", *ONE],
         "report": ["corpus", "report", good / "filtered"],

@@ -77,6 +77,7 @@ UNREADABLE: list[tuple[str, bytes, str]] = [
 VERBS: dict[str, list[str]] = {
     "filter": ["corpus", "filter", "--rules", "c4", *ONE],
     "dedup": ["corpus", "dedup", *ONE],
+    "score": ["corpus", "quality score", *ONE],
     "tokenizer": ["corpus", "tokenizer", "--vocabulary-size", "300"],
     "tokenize": ["corpus", "tokenize", *ONE],
     "stats": ["corpus", "stats", *ONE],
@@ -87,8 +88,8 @@ VERBS: dict[str, list[str]] = {
 def on_documents(verb: str, source: Path, output: Path, good: Path, *more: str) -> Outcome:
     program, name, *options = VERBS[verb]
     where = [] if verb == "stats" else ["-o", output]
-    tokenizer = ["--tokenizer", good / "tokenizer"] if verb == "tokenize" else []
-    return call(program, name, source, *where, *tokenizer, *options, *more)
+    models = {"tokenize": ["--tokenizer", good / "tokenizer"], "score": ["--model", good / "classifier"]}
+    return call(program, *name.split(), source, *where, *models.get(verb, []), *options, *more)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -122,7 +123,7 @@ BROKEN_RECORDS = {
 
 
 @pytest.mark.parametrize("name", BROKEN_RECORDS)
-@pytest.mark.parametrize("verb", ["filter", "dedup", "tokenize", "stats"])
+@pytest.mark.parametrize("verb", ["filter", "dedup", "score", "tokenize", "stats"])
 def test_broken_records_are_set_aside_and_strict_refuses_them(
     verb: str, name: str, good: Path, tmp_path: Path
 ) -> None:
@@ -218,6 +219,22 @@ WRONG_USAGE = {
     "filter": [["--rules", "nope"], ["--set", "x"], ["--set", "c4.few_sentences=x"], ["--rules", ""]],
     "extract": [["--extractor", "x"], ["--lang", "klingon"], ["--workers", "0"], ["--engine", "dask"]],
     "dedup": [["--method", "x"], ["--keep", "x"], ["--threshold", "2"], ["--ngram", "0"]],
+    "train": [
+        ["--held-out", "1"],
+        ["--sample", "0"],
+        ["--text", "x"],
+        ["--learning-rate", "nan"],
+        ["--epochs", "0"],
+    ],
+    "score": [
+        ["--keep-above", "2"],
+        ["--keep-quantile", "0"],
+        ["--keep-pareto", "-1"],
+        ["--keep-above", "0.5", "--keep-pareto", "9"],
+        ["--name", "text"],
+        ["--label", "nope"],
+        ["--text", "words"],
+    ],
     "tokenizer": [["--vocabulary-size", "3"], ["--sample-bytes", "0"]],
     "tokenize": [["--held-out", "1.5"]],
     "template": [["--tasks", "x"], ["--lang", "xx"], ["--held-out", "2"], ["--cap-per-task", "0"]],
@@ -400,6 +417,8 @@ def test_every_help_has_an_example(program: str) -> None:
     verbs = [line.split()[1] for line in listing.splitlines() if line.startswith("│ ") and line[2].isalpha()]
     assert len(verbs) >= 2
     for verb in verbs:
-        outcome = call(program, verb, "--help")
-        assert outcome.status == 0
-        assert f"Example: {program} {verb} " in " ".join(outcome.out.split())
+        names = [verb, "train"], [verb, "score"]
+        for name in names if verb == "quality" else [[verb]]:
+            outcome = call(program, *name, "--help")
+            assert outcome.status == 0
+            assert f"Example: {program} {' '.join(name)} " in " ".join(outcome.out.split())

@@ -81,16 +81,17 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.name != "manifest.json"}
 
 
-@pytest.mark.parametrize("verb", ["extract", "filter", "dedup", "tokenize"])
+@pytest.mark.parametrize("verb", ["extract", "filter", "dedup", "score", "tokenize"])
 def test_ctrl_c(verb: str, good: Path, tmp_path: Path) -> None:
     """To the whole process group, as a terminal sends it, while the workers start and import."""
     for number in range(3):
         write_jsonl(tmp_path / f"{number}.jsonl", [*documents(300 + number)])
         (tmp_path / f"{number}.warc").write_bytes(crawl(50 + number))
-    program, name, _, *options = map(str, writing_verbs(good)[verb])
+    program, *words = map(str, writing_verbs(good)[verb])
+    name, _, *options = words if verb != "score" else ["quality score", *words[2:]]
     sources = sorted(map(str, tmp_path.glob("*.warc" if verb == "extract" else "*.jsonl")))
     out = tmp_path / "out"
-    command = [program, name, *sources, *options, "-o", str(out)]
+    command = [program, *name.split(), *sources, *options, "-o", str(out)]
     process = start(*command, "--workers", "2")
     _await(lambda: (out / ".state" / "claim.json").exists() or process.poll() is not None)
     time.sleep(0.1)

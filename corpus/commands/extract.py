@@ -22,7 +22,7 @@ def extract(
     domain: Annotated[
         str, typer.Option(help="Domain of all documents, or auto: the host of the page's URL.")
     ] = AUTO_DOMAIN,
-    lang: Annotated[str, typer.Option(help="Languages to keep, as en,zh; without it all.")] = "",
+    lang: Annotated[str, typer.Option(help="Languages to keep, as en,zh or zh-Hans; without it all.")] = "",
     minimum_lang_score: Annotated[
         float, typer.Option(help="Least probability of the language, where --lang is given.")
     ] = 0.65,

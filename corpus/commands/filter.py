@@ -34,7 +34,8 @@ def filter(
         ),
     ] = None,
     lang: Annotated[
-        str | None, typer.Option(help="Keep only these languages, such as en,zh. For a ledger '' lifts it.")
+        str | None,
+        typer.Option(help="Keep only these languages, such as en,zh or zh-Hant. For a ledger '' lifts it."),
     ] = None,
     settings: Annotated[
         list[str] | None,

@@ -22,13 +22,12 @@ from corpus.filtering.rules import (
     decide,
     from_json,
     load_rule_sets,
-    primary_language,
     signal_column,
     to_json,
 )
 from corpus.filtering.signals import EDITED_WORDS, LANGUAGE_SCORE, SIGNALS_VERSION, compute_signals
 from corpus.filtering.word_lists import count_listed, parse_word_lists, read_word_list
-from corpus.text.language import identify
+from corpus.text.language import among, identify
 
 LANGUAGE_REASON = "language"
 
@@ -50,7 +49,7 @@ def filter_documents(
 
     `documents/` holds what passed every rule, with its text as edited; `removed/` the rest as it came in, with
     `reason` and `failed_rules`; `ledger/` a row for each of both with all signals; `rules.yaml` the rules.
-    `languages` removes documents in others; `settings` (`RULE=VALUE`) change thresholds;
+    `languages` removes documents in others (see `among`); `settings` (`RULE=VALUE`) change thresholds;
     `words` (`NAME=FILE`) name lists of words whose signals the rules may use.
     Raises ZeroToOneError when no document is left; the output stays.
     """
@@ -106,7 +105,8 @@ def _process(
     signals = pl.concat([signals, own], how="horizontal")
     decision = decide(signals, rule_sets, frame["lang"])
     if languages:
-        decision = drop_languages(decision, frame["lang"], languages)
+        found = frame["lang"].fill_null("").to_list()
+        decision = drop_languages(decision, among(frame["text"].to_list(), found, languages))
     kept = decision["kept"]
     edited = pl.Series("text", [texts[row] for row in kept.arg_true()], dtype=pl.String)
     dropped = frame.with_columns(decision["reason"], decision["failed_rules"])
@@ -218,9 +218,9 @@ def _with_language(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def drop_languages(decision: pl.DataFrame, found: pl.Series, wanted: Sequence[str]) -> pl.DataFrame:
-    """Remove the decided documents that are in other languages, for that reason before any other."""
-    other = ~primary_language(found).fill_null("").is_in(list(wanted))
+def drop_languages(decision: pl.DataFrame, wanted: Sequence[bool]) -> pl.DataFrame:
+    """Remove the decided documents whose language is not wanted, for that reason before any other."""
+    other = ~pl.Series(wanted, dtype=pl.Boolean)
     return decision.with_columns(
         pl.col("kept") & ~other,
         pl.when(other).then(pl.lit(LANGUAGE_REASON)).otherwise("reason").alias("reason"),

@@ -22,6 +22,8 @@ from corpus.filtering.recorded_edits import (
     recorded_sources,
 )
 from corpus.filtering.rules import Rule, RuleSet, decide, load_rule_sets, with_settings
+from corpus.filtering.word_lists import PREFIX
+from corpus.text.language import among
 
 _GROUPS = ("domain", "lang")
 _CHANGES = ("documents", "kept_before", "kept_now", "newly_kept", "newly_dropped")
@@ -59,13 +61,18 @@ def ask(
     one that names the edit or the column which the rules need and the ledger does not have.
     """
     ledger = open_ledger(folder)
-    loaded = load_rule_sets(rules, settings) if rules else with_settings(ledger.rule_sets, settings)
+    lists = [name.removeprefix(PREFIX) for name in ledger.columns if name.startswith(PREFIX)]
+    loaded = load_rule_sets(rules, settings, lists) if rules else with_settings(ledger.rule_sets, settings)
     found = languages_found(ledger.parts)
     try:
         sources = recorded_sources(loaded, ledger.rule_sets, found)
     except ZeroToOneError as error:
         raise ZeroToOneError(f"{folder}: {error}") from None
     wanted = ledger.languages if languages is None else tuple(sorted({name.lower() for name in languages}))
+    if scripts := [name for name in wanted if "-" in name]:
+        raise ZeroToOneError(
+            f"{folder}: tells no scripts apart ({scripts[0]}); run `corpus filter` on the documents"
+        )
     labels = {rule_set.label(rule) for rule_set in ledger.rule_sets for rule in rule_set.rules}
     failed = {name.removeprefix("failed:") for name in ledger.counts if name.startswith("failed:")}
     carried = tuple(sorted(failed - labels - {LANGUAGE_REASON}))
@@ -83,7 +90,9 @@ def decide_again(frame: pl.DataFrame, question: Question) -> pl.DataFrame:
     decision = decide(looked_at, question.rule_sets, frame["lang"])
     if question.carried:
         decision = _with_carried(decision, frame["failed_rules"], question.carried)
-    return drop_languages(decision, frame["lang"], question.languages) if question.languages else decision
+    if not question.languages:
+        return decision
+    return drop_languages(decision, among((), frame["lang"].fill_null("").to_list(), question.languages))
 
 
 def compare(question: Question) -> dict[str, Any]:

