@@ -10,11 +10,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from corpus.core.binary_files import DAMAGE, open_binary
 from corpus.core.console import progress
 from corpus.core.conversations import Conversation, parse_json_line
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.files import file_hash, write_atomically, write_json_lines
-from corpus.core.inputs import DAMAGE, open_binary
 from instruct.forms import READABLE, WRITABLE, FormError, detect, from_conversation, rounds_in, to_conversation
 from instruct.runs import SetAside
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from corpus.core.binary_files import open_binary
 from corpus.core.errors import ZeroToOneError
-from corpus.core.inputs import open_binary
 from instruct.convert import parse_line
 from instruct.forms import FormError
 from instruct.runs import SetAside

@@ -12,7 +12,8 @@ from corpus.core.console import log
 from corpus.core.conversations import read_conversations, write_conversations
 from corpus.core.engine import Parameters, Step, UnitOutput, run_step
 from corpus.core.errors import UsageError
-from corpus.core.inputs import Unit, file_format, list_files, read_documents
+from corpus.core.inputs import Unit, read_documents
+from corpus.core.locations import file_format, list_files
 from corpus.duplicates.dedup import dedup_documents
 from corpus.filtering.filter import filter_documents
 from corpus.pages.extract import AUTO_DOMAIN, ExtractOptions, extract

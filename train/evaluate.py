@@ -13,10 +13,10 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 import corpus
+from corpus.core.binary_files import fingerprint, open_binary
 from corpus.core.console import log, progress
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.files import file_hash, read_json, stable_fraction, write_json
-from corpus.core.inputs import fingerprint, open_binary
 from corpus.core.output import claim_output
 from corpus.core.shards import Shards, open_shards
 from corpus.tokens.tokenizer import tokenizer_hash

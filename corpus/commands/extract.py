@@ -17,7 +17,9 @@ _WARNINGS = 5
 
 
 def extract(
-    inputs: Annotated[list[str], typer.Argument(help="WARC, WET or HTML files, directories, globs or URLs.")],
+    inputs: Annotated[
+        list[str], typer.Argument(help="WARC, WET or HTML files, directories, globs, URLs, .paths listings.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The dataset directory to write.")],
     domain: Annotated[
         str, typer.Option(help="Domain of all documents, or auto: the host of the page's URL.")
@@ -32,6 +34,10 @@ def extract(
     language_model: Annotated[
         str | None, typer.Option(help="fastText model instead of the installed lid.176.ftz.", metavar="PATH")
     ] = None,
+    paths_base: Annotated[
+        str,
+        typer.Option(help="Where the relative lines of listings begin; else near the listing.", metavar="URL"),
+    ] = "",
     workers: options.Workers = None,
     engine: options.Engine = "local",
     strict: options.Strict = False,
@@ -48,6 +54,7 @@ def extract(
         minimum_language_score=minimum_lang_score,
         extractor=extractor,
         language_model=language_model,
+        paths_base=paths_base,
     )
     manifest = extract_documents(
         inputs, output, chosen, workers=workers, engine=engine, overwrite=overwrite, strict=strict

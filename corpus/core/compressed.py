@@ -6,26 +6,38 @@ the member's offset in the file, and where a member holds several records `OFFSE
 
 from __future__ import annotations
 
+import io
 import re
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, Protocol
+from typing import IO, Any
 
 import zstandard
 
-_GZIP, _ZSTD = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 _READ = 65536
+_FIRST_MEMBERS = 2**20
+_RESCAN = 2**20  # bytes that a broken member's decoder may have read of the members behind it
+_BROKEN = (zlib.error, zstandard.ZstdError)
 
 
-class _Decoder(Protocol):
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, /) -> bytes: ...
+@dataclass(frozen=True)
+class _Codec:
+    """A compression: the first bytes of its members, their decoder, how many bytes that is given at once, and
+    after how many at most it begins to give something."""
+
+    magic: bytes
+    decoder: Callable[[], Any]
+    bite: int
+    silent: int
+
+
+_GZIP = _Codec(b"\x1f\x8b\x08", lambda: zlib.decompressobj(31), _READ // 4, 1024)
+# Small bites: one kilobyte of zstd can hold 32 MB, one of gzip a megabyte. A block has up to 128 KiB.
+_ZSTD = _Codec(b"\x28\xb5\x2f\xfd", lambda: zstandard.ZstdDecompressor().decompressobj(), 1024, 2**17 + 1024)
 
 
 @dataclass(frozen=True)
@@ -44,12 +56,18 @@ class _Member:
 class Stream:
     """The decompressed bytes of a plain, gzip or zstd file up to its end or the first damage.
 
-    After damage `resume` goes on at the next whole member, if there is one.
+    After damage `resume` goes on at the next whole member, if there is one. With a `start` above 0 it begins at
+    the first member at or behind that byte that begins a WARC record, in a plain file at that byte.
     """
 
-    def __init__(self, raw: IO[bytes]) -> None:
+    def __init__(self, raw: IO[bytes], start: int = 0) -> None:
         self.damage: Damage | None = None
-        self._pieces = _pieces(_Source(raw))
+        source = _Source(raw)
+        codec = _codec(source.peek(4))
+        self._plain_start = start if codec is None else None
+        if start:
+            source.seek(start)
+        self._pieces = _plain(source) if codec is None else _members(source, codec, seek=start > 0)
         self._buffer = bytearray()
         self._position = 0  # of the buffer's first byte in the decompressed stream
         self._starts: list[int] = [0]
@@ -120,13 +138,20 @@ class Stream:
             at_end = not self.fill(len(self._buffer) + 1)
             self._drop(len(self._buffer) if at_end else max(0, len(self._buffer) - _READ // 2 - longest))
 
-    def place(self) -> str:
-        """Where the next byte stands in the file: `OFFSET` or `OFFSET+N`."""
+    def offset(self) -> tuple[int, int]:
+        """Where the next byte stands: its member's offset in the file and its own in the member.
+
+        A plain file is taken for one of members of one byte.
+        """
+        if self._plain_start is not None:
+            return self._plain_start + self._position, 0
         index = bisect_right(self._starts, self._position) - 1
-        inner = self._position - self._starts[index]
-        if self._offsets[index] < 0:
-            return str(inner)
-        return f"{self._offsets[index]}+{inner}" if inner else str(self._offsets[index])
+        return self._offsets[index], self._position - self._starts[index]
+
+    def place(self) -> str:
+        """Where the next byte stands, in words: `OFFSET` or `OFFSET+N`."""
+        offset, inner = self.offset()
+        return f"{offset}+{inner}" if inner else str(offset)
 
     def resume(self) -> None:
         """Forget the damage and what came before it."""
@@ -141,15 +166,34 @@ class Stream:
             del self._starts[:passed], self._offsets[:passed]
 
 
+def can_be_split(raw: IO[bytes]) -> bool:
+    """Whether a file of WARC records can be read from its middle: it is plain, or compressed record by record.
+
+    That is told by the first megabyte: whether the first members are whole there, and another one behind them
+    begins a record too.
+    """
+    head = raw.read(_FIRST_MEMBERS)
+    codec = _codec(head[:4])
+    if codec is None:
+        return head.startswith(b"WARC/")
+    for piece in _members(_Source(io.BytesIO(head)), codec, seek=False):
+        if isinstance(piece, Damage):
+            return False
+        if isinstance(piece, _Member) and piece.offset:
+            return _begins_record(head[piece.offset : piece.offset + codec.silent], codec)
+    return False
+
+
 class _Source:
     """Raw bytes that can be put back, with their offset."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw, self._kept, self.offset = raw, b"", 0
 
-    def take(self, size: int = _READ) -> bytes:
-        data = self._kept[:size] or self._raw.read(size)
-        self._kept = self._kept[len(data) :] if self._kept else b""
+    def take(self, size: int) -> bytes:
+        """The next `size` bytes, fewer only at the end: where a decoder fails must not depend on reads before."""
+        data = self.peek(size)
+        self._kept = self._kept[len(data) :]
         self.offset += len(data)
         return data
 
@@ -165,64 +209,74 @@ class _Source:
             self._kept += more
         return self._kept[:size]
 
+    def seek(self, offset: int) -> None:
+        self._raw.seek(offset)
+        self._kept, self.offset = b"", offset
 
-def _pieces(source: _Source) -> Iterator[_Member | Damage | bytes]:
-    head = source.peek(4)
-    if head.startswith(_GZIP):
-        return _members(source, _GZIP, lambda: zlib.decompressobj(31), _READ // 4)
-    if head == _ZSTD or _ZSTD_SKIPPABLE.match(head):
-        # Small bites: one kilobyte of zstd can hold 32 MB, one of gzip a megabyte.
-        return _members(source, _ZSTD, lambda: zstandard.ZstdDecompressor().decompressobj(), 1024)
-    return _plain(source)
+
+def _codec(head: bytes) -> _Codec | None:
+    if head.startswith(_GZIP.magic):
+        return _GZIP
+    return _ZSTD if head == _ZSTD.magic or _ZSTD_SKIPPABLE.match(head) else None
 
 
 def _plain(source: _Source) -> Iterator[_Member | Damage | bytes]:
-    yield _Member(-1)
-    while data := source.take():
+    while data := source.take(_READ):
         yield data
 
 
-def _members(
-    source: _Source, magic: bytes, new_decoder: Callable[[], _Decoder], bite: int
-) -> Iterator[_Member | Damage | bytes]:
-    while source.peek(1):
-        start = source.offset
-        if not source.peek(bite).strip(b"\0"):  # padding
-            source.take(bite)
+def _members(source: _Source, codec: _Codec, seek: bool) -> Iterator[_Member | Damage | bytes]:
+    if seek and not _seek_member(source, codec):
+        return
+    while window := source.peek(codec.bite):
+        padding = len(window) - len(window.lstrip(b"\0"))
+        if padding:
+            source.take(padding)
             continue
-        yield _Member(start)
-        decoder = new_decoder()
-        while not decoder.eof:
-            data = source.take(bite)
-            if not data:
-                yield Damage("truncated", "the file ends inside compressed data")
-                return
-            try:
-                piece = decoder.decompress(data)
-            except (zlib.error, zstandard.ZstdError) as error:
-                source.put_back(data)
-                readable = _seek_member(source, start + 1, magic, new_decoder)
-                yield Damage("corrupt" if readable else "truncated", f"broken compressed data: {error}")
-                break
-            if piece:
-                yield piece
-        else:
-            source.put_back(decoder.unused_data)
+        yield _Member(source.offset)
+        yield from _member(source, codec)
 
 
-def _seek_member(source: _Source, earliest: int, magic: bytes, new_decoder: Callable[[], _Decoder]) -> bool:
-    """Move on to the next member that begins a WARC record."""
+def _member(source: _Source, codec: _Codec) -> Iterator[Damage | bytes]:
+    """The content of the member that begins here, up to its end or the bite in which it breaks."""
+    start = source.offset
+    decoder = codec.decoder()
+    while not decoder.eof:
+        data = source.take(codec.bite)
+        if not data:
+            yield Damage("truncated", "the file ends inside compressed data")
+            return
+        try:
+            piece = decoder.decompress(data)
+        except _BROKEN as error:
+            source.seek(max(start + 1, source.offset - len(data) - _RESCAN))
+            readable = _seek_member(source, codec)
+            yield Damage("corrupt" if readable else "truncated", f"broken compressed data: {error}")
+            return
+        if piece:
+            yield piece
+    source.put_back(decoder.unused_data)
+
+
+def _seek_member(source: _Source, codec: _Codec) -> bool:
+    """Move on to the next member, from here on, that begins a WARC record; the magic alone proves nothing."""
     while window := source.peek(_READ):
-        at = window.find(magic, max(0, earliest - source.offset))
+        at = window.find(codec.magic)
         if at < 0:
-            source.take(max(1, len(window) - len(magic) + 1) if len(window) == _READ else len(window))
+            source.take(max(1, len(window) - len(codec.magic) + 1) if len(window) == _READ else len(window))
             continue
         source.take(at)
-        try:
-            if new_decoder().decompress(source.peek(1024)).startswith(b"WARC/"):
-                return True
-        except (zlib.error, zstandard.ZstdError):
-            pass
+        if _begins_record(source.peek(codec.silent), codec):
+            return True
         source.take(1)
-        earliest = source.offset
     return False
+
+
+def _begins_record(data: bytes, codec: _Codec) -> bool:
+    decoder, found = codec.decoder(), b""
+    with suppress(*_BROKEN):
+        for start in range(0, len(data), 1024):
+            found += decoder.decompress(data[start : start + 1024])
+            if decoder.eof or len(found) >= len(b"WARC/"):
+                break
+    return found.startswith(b"WARC/")

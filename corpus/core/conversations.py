@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from corpus.core.binary_files import DAMAGE, open_binary
 from corpus.core.errors import ZeroToOneError
 from corpus.core.files import write_json_lines
-from corpus.core.inputs import DAMAGE, open_binary
 
 ROLES = ("system", "user", "assistant")
 Conversation = dict[str, Any]

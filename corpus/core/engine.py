@@ -182,14 +182,15 @@ def run_step(
     engine: str = "local",
     overwrite: bool = False,
     strict: bool = False,
+    paths_base: str = "",
 ) -> Manifest:
-    """Run a step over its inputs into a dataset directory and return the manifest.
+    """Run a step over its inputs (see `plan_units`) into a dataset directory and return the manifest.
 
     Units that an earlier run finished are not run again; a step that is finished with the same parameters and
     inputs returns at once. Raises ZeroToOneError when the directory holds another command's or other
     parameters' output (unless `overwrite`), or when the input holds no documents at all.
     """
-    units = plan_units(inputs)
+    units = plan_units(inputs, paths_base)
     claim = unit_claim(step.command, step.parameters, inputs, units, output)
     earlier = claim.finished(overwrite)
     if earlier is not None:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import corpus
+from corpus.core.binary_files import file_size, fingerprint
 from corpus.core.errors import ZeroToOneError
 from corpus.core.files import read_json, write_json
-from corpus.core.inputs import Unit, file_size, fingerprint
+from corpus.core.inputs import Unit
+from corpus.core.listings import EXPLICIT
 
 Manifest = dict[str, Any]
 
@@ -106,8 +108,8 @@ def input_entries(inputs: Sequence[str | Path], output: Path, total_bytes: int) 
     """The manifest's list of inputs: local paths relative to the output, so that both can move together."""
     entries: list[dict[str, Any]] = []
     for item in inputs:
-        text = str(item)
-        entries.append({"path": text if "://" in text else os.path.relpath(text, output)})
+        prefix, path = _without_prefix(str(item))
+        entries.append({"path": prefix + (path if "://" in path else os.path.relpath(path, output))})
     if entries:
         entries[0] = {**entries[0], "bytes_of_all": total_bytes}
     return entries
@@ -120,7 +122,13 @@ def input_paths(directory: Path) -> list[str]:
         paths = [str(entry["path"]) for entry in read_json(file).get("inputs", [])]
     except (AttributeError, KeyError, TypeError):
         raise ZeroToOneError(f"{file}: not the manifest of a step") from None
-    return [path if "://" in path else os.path.normpath(directory / path) for path in paths]
+    parts = [_without_prefix(path) for path in paths]
+    return [start + (path if "://" in path else os.path.normpath(directory / path)) for start, path in parts]
+
+
+def _without_prefix(item: str) -> tuple[str, str]:
+    prefix = EXPLICIT if item.startswith(EXPLICIT) else ""
+    return prefix, item.removeprefix(prefix)
 
 
 def _only_claimed(output: Path) -> bool:

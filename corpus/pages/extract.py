@@ -18,7 +18,8 @@ from corpus.core.documents import DOCUMENT_SCHEMA
 from corpus.core.engine import Parameters, Step, UnitOutput, run_step
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.files import file_hash
-from corpus.core.inputs import Unit, file_format, list_files
+from corpus.core.inputs import Unit
+from corpus.core.locations import file_format, list_files
 from corpus.core.output import Manifest
 from corpus.pages.charset import decode_page, decode_text
 from corpus.pages.extraction import EXTRACTORS, Extracted, extract_page
@@ -41,11 +42,16 @@ class ExtractOptions:
     keep (none: all; `zh-Hans` and `zh-Hant`: in one script), with at least `minimum_language_score`;
     `language_model` is a fastText model's file instead of lid.176.ftz (see `identify`)."""
 
+    """What `extract` does: `domain` is a name or `auto` (the host of the page's URL); `languages` are ISO codes
+    to keep (none: all), with at least `minimum_language_score`; `language_model` replaces lid.176.ftz;
+    `paths_base` is where the relative lines of listings begin."""
+
     domain: str = AUTO_DOMAIN
     languages: tuple[str, ...] = ()
     minimum_language_score: float = 0.65
     extractor: str = "trafilatura"
     language_model: str | None = None
+    paths_base: str = ""
 
 
 def extract(
@@ -69,7 +75,7 @@ def extract(
         raise UsageError(f"unknown extractor `{options.extractor}`; choose {' or '.join(EXTRACTORS)}")
     if not 0 <= options.minimum_language_score <= 1:
         raise UsageError("--minimum-lang-score must lie between 0 and 1")
-    for path, _ in list_files(inputs):
+    for path, _ in list_files(inputs, options.paths_base):
         if file_format(path) not in ("warc", "html"):
             raise ZeroToOneError(f"{path}: neither WARC, WET nor HTML; name the pages by a glob")
     known = known_languages(options.language_model)
@@ -85,7 +91,16 @@ def extract(
         "language_model_sha256": file_hash(model_path(options.language_model)),
     }
     step = Step("corpus extract", parameters, _process)
-    manifest = run_step(step, inputs, output, workers=workers, engine=engine, overwrite=overwrite, strict=strict)
+    manifest = run_step(
+        step,
+        inputs,
+        output,
+        workers=workers,
+        engine=engine,
+        overwrite=overwrite,
+        strict=strict,
+        paths_base=options.paths_base,
+    )
     if not manifest["counts"].get("documents_kept"):
         taken = ", ".join(f"{reason} took {pages:,}" for reason, pages in manifest["reasons"].items())
         raise ZeroToOneError(f"{output}: no documents left; {taken} (see removed/)")
@@ -113,7 +128,7 @@ def _rows(unit: Unit, parameters: Parameters, output: UnitOutput) -> Iterator[Ro
         output.set_aside(f"{unit.path}:{place}", reason, record)
 
     with fsspec.open(unit.path, "rb") as raw:
-        for page in read_pages(raw, set_aside):
+        for page in read_pages(raw, set_aside, start=unit.start, stop=unit.stop):
             if page is None:
                 output.count("other_records")
             else:

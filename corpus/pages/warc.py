@@ -16,6 +16,9 @@ from fastwarc.warc import WarcRecord, WarcRecordType
 from corpus.core.compressed import Stream
 
 MAX_PAGE_BYTES = 20 * 2**20
+# A range's reader starts so far before it: a member or page that holds a WARC file of its own would otherwise be
+# taken for the records in it. Crawlers cut pages off well below that (Common Crawl at 5 MiB).
+LOOK_BACK = 8 * 2**20
 _MAX_HEADER_BYTES = 65536
 _SEPARATOR = re.compile(rb"\r?\n\r?\n")
 _VERSION = re.compile(rb"WARC/\d\.\d+\r?\n")
@@ -55,13 +58,17 @@ class Page:
     reason: str = ""
 
 
-def read_pages(raw: IO[bytes], set_aside: SetAside, max_bytes: int = MAX_PAGE_BYTES) -> Iterator[Page | None]:
+def read_pages(
+    raw: IO[bytes], set_aside: SetAside, max_bytes: int = MAX_PAGE_BYTES, *, start: int = 0, stop: int = -1
+) -> Iterator[Page | None]:
     """The pages of a WARC or WET file in their order; None for a record that is no page (a request, say).
+
+    `start` and `stop` limit them to a range of the file (see `read_records`).
 
     Pages are HTTP responses, resources, and the plain texts of WET files. What cannot be read is given to
     `set_aside` (`truncated`, `corrupt`, `invalid_warc_record`); all that is whole before and after it is read.
     """
-    for record in read_records(raw, set_aside, max_bytes):
+    for record in read_records(raw, set_aside, max_bytes, start=start, stop=stop):
         try:
             page = page_of(record, max_bytes)
         except (OSError, ValueError) as error:
@@ -70,22 +77,46 @@ def read_pages(raw: IO[bytes], set_aside: SetAside, max_bytes: int = MAX_PAGE_BY
         yield page
 
 
-def read_records(raw: IO[bytes], set_aside: SetAside, max_bytes: int = MAX_PAGE_BYTES) -> Iterator[Record]:
-    """The whole records of a plain, gzip or zstd WARC file; see `read_pages` for the others."""
-    stream = Stream(raw)
+def read_records(
+    raw: IO[bytes], set_aside: SetAside, max_bytes: int = MAX_PAGE_BYTES, *, start: int = 0, stop: int = -1
+) -> Iterator[Record]:
+    """The whole records of a plain, gzip or zstd WARC file; see `read_pages` for the others.
+
+    A range of a file, from byte `start` to `stop` (-1: its end), has the records from the first that begins a
+    member (in a plain file: from the first) at or behind `start`, up to the first such at or behind `stop`; and
+    the damage between them. So ranges that adjoin have all records and all damage of a file, each once.
+    """
+    begin = max(0, start - LOOK_BACK)
+    stream = Stream(raw, begin)
+    if begin:
+        stream.skip_to(_VERSION, 16)
+    ours = not start
     while True:
         while stream.peek(1) in (b"\r", b"\n"):
             stream.read(1)
         if stream.fill(1):
-            record = _next_record(stream, set_aside, max_bytes)
-            if record is not None:
+            if stop >= 0 and _record_begins_behind(stop, stream):
+                return
+            ours = ours or _record_begins_behind(start, stream)
+            record = _next_record(stream, set_aside if ours else _of_another_range, max_bytes)
+            if record is not None and ours:
                 yield record
             continue
         if stream.damage is None:
             return
         # A cut inside a record was reported with the record; this one stands between records.
-        set_aside(stream.place(), stream.damage.reason, stream.damage.detail)
+        if ours:
+            set_aside(stream.place(), stream.damage.reason, stream.damage.detail)
         stream.resume()
+
+
+def _record_begins_behind(place: int, stream: Stream) -> bool:
+    offset, inner = stream.offset()
+    return not inner and offset >= place and stream.peek(5) == b"WARC/"
+
+
+def _of_another_range(place: str, reason: str, record: str) -> None:
+    """Damage before a range, which is reported with the range before."""
 
 
 def page_of(record: Record, max_bytes: int = MAX_PAGE_BYTES) -> Page | None:
