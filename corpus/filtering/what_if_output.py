@@ -13,10 +13,11 @@ from typing import Any
 
 import polars as pl
 
+from corpus.core.binary_files import file_size, fingerprint
 from corpus.core.engine import Step, UnitOutput, process_units
 from corpus.core.errors import ZeroToOneError
 from corpus.core.files import read_json, write_atomically
-from corpus.core.inputs import Unit, file_size, fingerprint
+from corpus.core.inputs import Unit
 from corpus.core.output import Claim, Manifest
 from corpus.core.parquet_files import open_parquet
 from corpus.filtering.edits import apply_edits

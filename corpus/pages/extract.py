@@ -40,11 +40,8 @@ Row = dict[str, Any]
 class ExtractOptions:
     """What `extract` does: `domain` is a name or `auto` (the host of the page's URL); `languages` are codes to
     keep (none: all; `zh-Hans` and `zh-Hant`: in one script), with at least `minimum_language_score`;
-    `language_model` is a fastText model's file instead of lid.176.ftz (see `identify`)."""
-
-    """What `extract` does: `domain` is a name or `auto` (the host of the page's URL); `languages` are ISO codes
-    to keep (none: all), with at least `minimum_language_score`; `language_model` replaces lid.176.ftz;
-    `paths_base` is where the relative lines of listings begin."""
+    `language_model` is a fastText model's file instead of lid.176.ftz (see `identify`); `paths_base` is where the
+    relative lines of listings begin."""
 
     domain: str = AUTO_DOMAIN
     languages: tuple[str, ...] = ()

@@ -54,8 +54,8 @@ def character_table() -> npt.NDArray[np.uint16]:
     for first, last in _IDEOGRAPHS:
         table[first : last + 1] = IDEOGRAPH | ALPHABETIC | CONTENT
     table[_HAN_RANGE[0] : _HAN_RANGE[1] + 1] = HAN | ALPHABETIC | CONTENT
-    for low, high in (*_IDEOGRAPHS, _HAN_RANGE):
-        table[[code for code in range(low, high + 1) if chr(code).isnumeric()]] |= NUMERIC
+    for first, last in (*_IDEOGRAPHS, _HAN_RANGE):
+        table[[code for code in range(first, last + 1) if chr(code).isnumeric()]] |= NUMERIC
     for item in _TERMINALS.split():
         low, _, high = item.partition("-")
         table[int(low, 16) : int(high or low, 16) + 1] |= TERMINAL
