@@ -26,6 +26,9 @@ def filter(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="RULE=VALUE: another threshold; may be repeated.")
     ] = None,
+    url_lists: Annotated[
+        str | None, typer.Option(help="Folder of blocked domains, URLs and words.", metavar="DIR")
+    ] = None,
     workers: options.Workers = None,
     engine: options.Engine = "local",
     strict: options.Strict = False,
@@ -42,6 +45,7 @@ def filter(
         _names(rules),
         languages=_names(lang),
         settings=settings or [],
+        url_lists=url_lists,
         workers=workers,
         engine=engine,
         overwrite=overwrite,

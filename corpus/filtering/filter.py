@@ -26,6 +26,7 @@ from corpus.filtering.rules import (
     to_json,
 )
 from corpus.filtering.signals import LANGUAGE_SCORE, compute_signals
+from corpus.pages.url_rules import list_parameters, read_lists, url_reasons
 from corpus.text.language import identify
 
 LANGUAGE_REASON = "language"
@@ -38,6 +39,7 @@ def filter_documents(
     *,
     languages: Sequence[str] = (),
     settings: Sequence[str] = (),
+    url_lists: str | None = None,
     workers: int | None = None,
     engine: str = "local",
     overwrite: bool = False,
@@ -47,11 +49,13 @@ def filter_documents(
 
     `documents/` holds what passed every rule, with its text as edited; `removed/` the rest as it came in, with
     `reason` and `failed_rules`; `ledger/` a row for each of both with all signals; `rules.yaml` the rules.
-    `languages` removes documents in others; `settings` (`RULE=VALUE`) change thresholds.
+    `languages` removes documents in others; `url_lists`, a folder, those with
+    unwanted URLs, for that reason first; `settings` (`RULE=VALUE`) change thresholds.
     Raises ZeroToOneError when no document is left; the output stays.
     """
     rule_sets = load_rule_sets(rules, settings)
     parameters = {"rules": to_json(rule_sets), "languages": sorted({name.lower() for name in languages})}
+    parameters.update(list_parameters(url_lists))
     step = Step("corpus filter", parameters, process_unit)
     manifest = run_step(step, inputs, output, workers=workers, engine=engine, overwrite=overwrite, strict=strict)
     with write_atomically(output / "rules.yaml") as temporary:
@@ -68,16 +72,18 @@ def process_unit(unit: Unit, parameters: dict[str, Any], output: UnitOutput) -> 
     """Filter one unit: the step's function."""
     rule_sets = from_json(parameters["rules"])
     for frame in read_documents(unit, output):
-        _process(_with_language(frame), rule_sets, parameters["languages"], output)
+        _process(_with_language(frame), rule_sets, parameters, output)
 
 
 def _process(
-    frame: pl.DataFrame, rule_sets: Sequence[RuleSet], languages: Sequence[str], output: UnitOutput
+    frame: pl.DataFrame, rule_sets: Sequence[RuleSet], parameters: dict[str, Any], output: UnitOutput
 ) -> None:
     texts, signals, edits = measure(frame, rule_sets)
     decision = decide(signals, rule_sets, frame["lang"])
-    if languages:
-        decision = _drop_languages(decision, frame["lang"], languages)
+    if parameters["languages"]:
+        decision = _drop_languages(decision, frame["lang"], parameters["languages"])
+    if parameters.get("url_lists"):
+        decision = _drop_urls(decision, url_reasons(frame["url"], read_lists(parameters["url_lists"])))
     kept = decision["kept"]
     edited = frame.with_columns(pl.Series("text", texts, dtype=pl.String))
     dropped = frame.with_columns(decision["reason"], decision["failed_rules"])
@@ -157,6 +163,16 @@ def _drop_languages(decision: pl.DataFrame, found: pl.Series, wanted: Sequence[s
         .then(pl.concat_list(pl.lit(LANGUAGE_REASON), "failed_rules"))
         .otherwise("failed_rules")
         .alias("failed_rules"),
+    )
+
+
+def _drop_urls(decision: pl.DataFrame, failed: pl.Series) -> pl.DataFrame:
+    """Remove documents that fail URL rules (a list of them a row), for these reasons before any other."""
+    first = pl.lit(failed).list.first()
+    return decision.with_columns(
+        pl.col("kept") & first.is_null(),
+        pl.coalesce(first, "reason").alias("reason"),
+        pl.concat_list(pl.lit(failed), "failed_rules").alias("failed_rules"),
     )
 
 
