@@ -38,6 +38,9 @@ def extract(
         str,
         typer.Option(help="Where the relative lines of listings begin; else near the listing.", metavar="URL"),
     ] = "",
+    url_lists: Annotated[
+        str | None, typer.Option(help="Folder of blocked domains, URLs and words.", metavar="DIR")
+    ] = None,
     workers: options.Workers = None,
     engine: options.Engine = "local",
     strict: options.Strict = False,
@@ -55,6 +58,7 @@ def extract(
         extractor=extractor,
         language_model=language_model,
         paths_base=paths_base,
+        url_lists=url_lists,
     )
     manifest = extract_documents(
         inputs, output, chosen, workers=workers, engine=engine, overwrite=overwrite, strict=strict

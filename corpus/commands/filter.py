@@ -51,6 +51,9 @@ def filter(
             "(bad for c4, sensitive for chinesewebtext); may be repeated."
         ),
     ] = None,
+    url_lists: Annotated[
+        str | None, typer.Option(help="Folder of blocked domains, URLs and words.", metavar="DIR")
+    ] = None,
     workers: options.Workers = None,
     engine: options.Engine = "local",
     strict: options.Strict = False,
@@ -91,6 +94,7 @@ def filter(
         languages=_names(lang),
         settings=settings or [],
         words=words or [],
+        url_lists=url_lists,
         workers=workers,
         engine=engine,
         overwrite=overwrite,

@@ -27,6 +27,7 @@ from corpus.filtering.rules import (
 )
 from corpus.filtering.signals import EDITED_WORDS, LANGUAGE_SCORE, SIGNALS_VERSION, compute_signals
 from corpus.filtering.word_lists import count_listed, parse_word_lists, read_word_list
+from corpus.pages.url_rules import list_parameters, read_lists, url_reasons
 from corpus.text.language import among, identify
 
 LANGUAGE_REASON = "language"
@@ -40,6 +41,7 @@ def filter_documents(
     languages: Sequence[str] = (),
     settings: Sequence[str] = (),
     words: Sequence[str] = (),
+    url_lists: str | None = None,
     workers: int | None = None,
     engine: str = "local",
     overwrite: bool = False,
@@ -50,7 +52,8 @@ def filter_documents(
     `documents/` holds what passed every rule, with its text as edited; `removed/` the rest as it came in, with
     `reason` and `failed_rules`; `ledger/` a row for each of both with all signals; `rules.yaml` the rules.
     `languages` removes documents in others (see `among`); `settings` (`RULE=VALUE`) change thresholds;
-    `words` (`NAME=FILE`) name lists of words whose signals the rules may use.
+    `words` (`NAME=FILE`) name lists of words whose signals the rules may use; `url_lists`, a folder, removes
+    documents with unwanted URLs, for that reason first.
     Raises ZeroToOneError when no document is left; the output stays.
     """
     lists = parse_word_lists(words)
@@ -62,6 +65,7 @@ def filter_documents(
     }
     if lists:
         parameters["words"] = lists
+    parameters |= list_parameters(url_lists)
     step = Step("corpus filter", parameters, process_unit)
     manifest = run_step(step, inputs, output, workers=workers, engine=engine, overwrite=overwrite, strict=strict)
     write_rules(output, rule_sets)
@@ -90,7 +94,7 @@ def process_unit(unit: Unit, parameters: dict[str, Any], output: UnitOutput) -> 
     lists = {name: read_word_list(**file) for name, file in parameters.get("words", {}).items()}
     for frame in read_documents(unit, output):
         own = own_columns(frame, rule_sets, unit.name)
-        _process(_with_language(frame), own, rule_sets, lists, parameters["languages"], output)
+        _process(_with_language(frame), own, rule_sets, lists, parameters, output)
 
 
 def _process(
@@ -98,15 +102,17 @@ def _process(
     own: pl.DataFrame,
     rule_sets: Sequence[RuleSet],
     lists: Mapping[str, Sequence[str]],
-    languages: Sequence[str],
+    parameters: dict[str, Any],
     output: UnitOutput,
 ) -> None:
     texts, signals, edits = measure(frame, rule_sets, lists)
     signals = pl.concat([signals, own], how="horizontal")
     decision = decide(signals, rule_sets, frame["lang"])
-    if languages:
+    if languages := parameters["languages"]:
         found = frame["lang"].fill_null("").to_list()
         decision = drop_languages(decision, among(frame["text"].to_list(), found, languages))
+    if parameters.get("url_lists"):
+        decision = _drop_urls(decision, url_reasons(frame["url"], read_lists(parameters["url_lists"])))
     kept = decision["kept"]
     edited = pl.Series("text", [texts[row] for row in kept.arg_true()], dtype=pl.String)
     dropped = frame.with_columns(decision["reason"], decision["failed_rules"])
@@ -228,6 +234,16 @@ def drop_languages(decision: pl.DataFrame, wanted: Sequence[bool]) -> pl.DataFra
         .then(pl.concat_list(pl.lit(LANGUAGE_REASON), "failed_rules"))
         .otherwise("failed_rules")
         .alias("failed_rules"),
+    )
+
+
+def _drop_urls(decision: pl.DataFrame, failed: pl.Series) -> pl.DataFrame:
+    """Remove documents that fail URL rules (a list of them a row), for these reasons before any other."""
+    first = pl.lit(failed).list.first()
+    return decision.with_columns(
+        pl.col("kept") & first.is_null(),
+        pl.coalesce(first, "reason").alias("reason"),
+        pl.concat_list(pl.lit(failed), "failed_rules").alias("failed_rules"),
     )
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from corpus.core.locations import file_format, list_files
 from corpus.core.output import Manifest
 from corpus.pages.charset import decode_page, decode_text
 from corpus.pages.extraction import EXTRACTORS, Extracted, extract_page
+from corpus.pages.url_rules import list_parameters, read_lists, url_reasons
 from corpus.pages.warc import MAX_PAGE_BYTES, Page, read_pages
 from corpus.text.language import among, identify_labels, known_languages, model_path, scripts
 from corpus.text.language_codes import split_label
@@ -41,7 +42,7 @@ class ExtractOptions:
     """What `extract` does: `domain` is a name or `auto` (the host of the page's URL); `languages` are codes to
     keep (none: all; `zh-Hans` and `zh-Hant`: in one script), with at least `minimum_language_score`;
     `language_model` is a fastText model's file instead of lid.176.ftz (see `identify`); `paths_base` is where the
-    relative lines of listings begin."""
+    relative lines of listings begin; `url_lists` a folder of URL lists."""
 
     domain: str = AUTO_DOMAIN
     languages: tuple[str, ...] = ()
@@ -49,6 +50,7 @@ class ExtractOptions:
     extractor: str = "trafilatura"
     language_model: str | None = None
     paths_base: str = ""
+    url_lists: str | None = None
 
 
 def extract(
@@ -86,6 +88,7 @@ def extract(
         "extractor": options.extractor,
         "language_model": options.language_model,
         "language_model_sha256": file_hash(model_path(options.language_model)),
+        **list_parameters(options.url_lists),
     }
     step = Step("corpus extract", parameters, _process)
     manifest = run_step(
@@ -129,7 +132,16 @@ def _rows(unit: Unit, parameters: Parameters, output: UnitOutput) -> Iterator[Ro
             if page is None:
                 output.count("other_records")
             else:
+                page = _allowed(page, parameters)
                 yield page_row(page, unit.name, parameters["domain"], parameters["extractor"])
+
+
+def _allowed(page: Page, parameters: Parameters) -> Page:
+    """The page, with the first URL rule that it fails as its reason, so that it is not parsed."""
+    if page.reason or not parameters.get("url_lists"):
+        return page
+    failed = url_reasons(pl.Series([page.url]), read_lists(parameters["url_lists"]))[0].to_list()
+    return replace(page, reason=failed[0]) if failed else page
 
 
 def page_row(page: Page, source: str, domain: str, extractor: str) -> Row:
@@ -176,7 +188,7 @@ def _html_file_row(path: str, name: str, parameters: Parameters) -> Row:
     link = _CANONICAL.search(decode_page(body[:65536]).text)
     address = _HREF.search(link[0]) if link else None
     page = Page(name, "html", address[1] if address else "", "", "", "", None, body, reason)
-    row = page_row(page, name, parameters["domain"], parameters["extractor"])
+    row = page_row(_allowed(page, parameters), name, parameters["domain"], parameters["extractor"])
     return {**row, "origin": name, "id": page_id("", name)}
 
 
