@@ -11,6 +11,7 @@ def app() -> typer.Typer:
     from corpus.commands.explain import explain
     from corpus.commands.extract import extract
     from corpus.commands.filter import filter as filter_documents
+    from corpus.commands.redact import redact
     from corpus.commands.report import report
     from corpus.commands.stats import stats
     from corpus.commands.tokenize import tokenize
@@ -18,7 +19,7 @@ def app() -> typer.Typer:
 
     return program(
         "Web pages to clean, accountable documents and token shards.",
-        (extract, filter_documents, dedup, tokenizer, tokenize, stats, explain, report),
+        (extract, filter_documents, dedup, redact, tokenizer, tokenize, stats, explain, report),
     )
 
 

@@ -135,6 +135,7 @@ def writing_verbs(good: Path) -> dict[str, list[object]]:
         "extract": ["corpus", "extract", good / "pages.warc", *ONE],
         "filter": ["corpus", "filter", docs, "--rules", "c4", *ONE],
         "dedup": ["corpus", "dedup", docs, *ONE],
+        "redact": ["corpus", "redact", docs, *ONE],
         "tokenizer": ["corpus", "tokenizer", docs, "--vocabulary-size", "300"],
         "tokenize": ["corpus", "tokenize", docs, "--tokenizer", good / "tokenizer", *ONE],
         "report": ["corpus", "report", good / "filtered"],
