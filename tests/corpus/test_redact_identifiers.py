@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import random
 import string
 
@@ -122,7 +123,7 @@ def cn_id(draw: random.Random) -> str:
 def planted(kind: str, draw: random.Random) -> str:
     if kind == "email":
         name = "".join(draw.choices(string.ascii_lowercase + string.digits, k=8))
-        return f"{draw.choice('abc')}{name}@{draw.choice(['mail', 'x-y', '邮件'])}.{draw.choice(['com', 'co.uk', 'cn'])}"
+        return f"a{name}@{draw.choice(['mail', 'x-y', '邮件'])}.{draw.choice(['com', 'co.uk', 'cn'])}"
     if kind == "ip":
         while not (address := ipaddress.IPv4Address(draw.randint(2**27 + 2**30, 2**31))).is_global:
             pass
@@ -168,7 +169,7 @@ def test_text_without_digits_and_at_signs_is_unchanged(text: str) -> None:
 @given(st.text(st.sampled_from("@.0123456789+-() /:xX1a中。＠５\n"), max_size=80))
 def test_redacting_only_cuts_what_it_names(text: str) -> None:
     found = find_identifiers([text])
-    assert all(0 <= a.first < a.end <= b.first for a, b in zip(found, found[1:], strict=False))
+    assert all(0 <= a.first < a.end <= b.first for a, b in itertools.pairwise(found))
     rest = redact(text, found)
     assume(not any(name in text for name in PLACEHOLDERS.values()))
     for item in found:
@@ -194,7 +195,7 @@ ADVERSARIAL = {
     "groups": "4111 " * 200_000,
     "dots": "1." * 5_000_000,
     "labels": "a@" + "a." * 5_000_000,
-    "addresses": "8.8.8.8 " * 125_000,
+    "addresses": "93.184.216.34 " * 70_000,
     "plus": "+1 2" * 2_500_000,
     "colons": "2001:" * 2_000_000,
 }
@@ -202,7 +203,7 @@ ADVERSARIAL = {
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
 def test_adversarial_lines(name: str) -> None:
-    assert len(find_identifiers([ADVERSARIAL[name]])) == (124_999 if name == "addresses" else 0)
+    assert len(find_identifiers([ADVERSARIAL[name]])) == (70_000 if name == "addresses" else 0)
 
 
 def test_bank_cards() -> None:
