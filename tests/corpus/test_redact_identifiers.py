@@ -8,7 +8,7 @@ import random
 import string
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from corpus.privacy.checksums import is_cn_bank_card, is_cn_id, is_credit_card, passes_luhn
@@ -143,6 +143,7 @@ def planted(kind: str, draw: random.Random) -> str:
 WORDS = st.text(st.sampled_from("abc xyz,.;!?\n的是在人有 。，：《》é"), max_size=40)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(WORDS, st.sampled_from(list(PLACEHOLDERS)), st.integers(), st.booleans()), max_size=6))
 def test_planted_identifiers_are_found_where_they_are(parts: list[tuple[str, str, int, bool]]) -> None:
     text, expected = "", []
@@ -161,11 +162,13 @@ def test_planted_identifiers_are_found_where_they_are(parts: list[tuple[str, str
     ]
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="@＠", exclude_categories=("Nd", "Cs"))))
 def test_text_without_digits_and_at_signs_is_unchanged(text: str) -> None:
     assert redacted(text) == text
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("@.0123456789+-() /:xX1a中。＠５\n"), max_size=80))
 def test_redacting_only_cuts_what_it_names(text: str) -> None:
     found = find_identifiers([text])
