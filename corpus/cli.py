@@ -12,6 +12,7 @@ def app() -> typer.Typer:
     from corpus.commands.extract import extract
     from corpus.commands.filter import filter as filter_documents
     from corpus.commands.quality import quality
+    from corpus.commands.redact import redact
     from corpus.commands.report import report
     from corpus.commands.stats import stats
     from corpus.commands.tokenize import tokenize
@@ -19,7 +20,7 @@ def app() -> typer.Typer:
 
     corpus = program(
         "Web pages to clean, accountable documents and token shards.",
-        (extract, filter_documents, dedup, tokenizer, tokenize, stats, explain, report),
+        (extract, filter_documents, dedup, redact, tokenizer, tokenize, stats, explain, report),
     )
     corpus.add_typer(quality(), name="quality")
     return corpus

@@ -146,6 +146,7 @@ def writing_verbs(good: Path) -> dict[str, list[object]]:
         "dedup": ["corpus", "dedup", docs, *ONE],
         "train": ["corpus", "quality", "train", *kinds(good), *CLASSIFIER, *ONE],
         "score": ["corpus", "quality", "score", docs, "--model", good / "classifier", *ONE],
+        "redact": ["corpus", "redact", docs, *ONE],
         "tokenizer": ["corpus", "tokenizer", docs, "--vocabulary-size", "300"],
         "tokenize": ["corpus", "tokenize", docs, "--tokenizer", good / "tokenizer", *ONE],
         "report": ["corpus", "report", good / "filtered"],

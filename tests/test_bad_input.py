@@ -78,6 +78,7 @@ VERBS: dict[str, list[str]] = {
     "filter": ["corpus", "filter", "--rules", "c4", *ONE],
     "dedup": ["corpus", "dedup", *ONE],
     "score": ["corpus", "quality score", *ONE],
+    "redact": ["corpus", "redact", *ONE],
     "tokenizer": ["corpus", "tokenizer", "--vocabulary-size", "300"],
     "tokenize": ["corpus", "tokenize", *ONE],
     "stats": ["corpus", "stats", *ONE],
@@ -124,6 +125,7 @@ BROKEN_RECORDS = {
 
 @pytest.mark.parametrize("name", BROKEN_RECORDS)
 @pytest.mark.parametrize("verb", ["filter", "dedup", "score", "tokenize", "stats"])
+@pytest.mark.parametrize("verb", ["filter", "dedup", "redact", "tokenize", "stats"])
 def test_broken_records_are_set_aside_and_strict_refuses_them(
     verb: str, name: str, good: Path, tmp_path: Path
 ) -> None:
@@ -242,6 +244,7 @@ WRONG_USAGE = {
     "plan": [["--tokens", "x"], ["--weights", "temperature:x"], ["--weights", "x:3"], ["--max-epochs", "-1"]],
     "doremi": [["--steps", "0"], ["--eta", "nan"], ["--smoothing", "2"], ["--model", "nope"], ["--threads", "-1"]],
     "pretrain": [["--tokens", "0"], ["--learning-rate", "nan"], ["--schedule", "x"], ["--precision", "x"]],
+    "redact": [["--kinds", "emial"], ["--kinds", ""]],
     "sft": [
         ["--epochs", "0"],
         ["--held-out", "2"],
