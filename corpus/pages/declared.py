@@ -72,7 +72,9 @@ def declared(
 
 def _from_json_ld(texts: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
     """Headlines, authors and dates of publication, in the order in which they stand."""
-    titles, authors, dates = [], [], []
+    titles: list[str] = []
+    authors: list[str] = []
+    dates: list[str] = []
     left = _MOST_JSON
     for text in texts:
         left -= len(text)
