@@ -13,7 +13,6 @@ from corpus.text.language import identify
 # at 0.5 it would still take none.
 PLAIN_LANGUAGE_SCORE = 0.9
 _HIDDEN_TEXT = (b"application/ld+json", b"data-preloaded")  # text that the extractors find in a page without text
-_SAMPLE = 4_000  # characters from the middle of the text, where there is less navigation
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,7 @@ def screen(html: str, languages: Sequence[str] = (), language_model: str | None 
         return Screened() if any(mark in html.encode().lower() for mark in _HIDDEN_TEXT) else Screened("empty")
     if not languages:
         return Screened()
-    middle = max(0, (len(text) - _SAMPLE) // 2)
-    (language,), (score,) = identify([text[middle : middle + _SAMPLE]], language_model)
+    (language,), (score,) = identify([text], language_model)
     wanted = {code.partition("-")[0].lower() for code in languages}  # `zh-Hans` is Chinese here
     if language not in wanted and score >= PLAIN_LANGUAGE_SCORE:
         return Screened("other_language", "", language, score)

@@ -1,10 +1,10 @@
 """Main text of annotated pages: quality and pages a second of ours and of trafilatura's settings.
 
-    python tests/benchmarks/extraction.py [--data ../shared/data/web] [--scorer ../shared/tools/score_extraction.py]
+    python tests/benchmarks/extraction.py [--data FOLDER] [--scorer FILE] [--every N]
 
-Needs the annotated pages (`articles`, `wcxb`, `chinese`: WARC and gold files) and their scorer. Every setting reads
-each page in turn, on one core, in processor time, so that other work on the machine hits all of them alike. Prints
-a Markdown table for RESULTS.md; `--every N` takes each Nth page only, for a first look (rates, no measures).
+Needs the annotated pages (`articles`, `wcxb`, `chinese`: WARC and gold files) and their scorer. Every setting
+reads each page in turn, on one core, in processor time, so that other work on the machine hits all of them
+alike. Prints a Markdown table for RESULTS.md; `--every N` takes each Nth page only, for a first look (rates, no measures).
 """
 
 from __future__ import annotations
