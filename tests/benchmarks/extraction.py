@@ -4,7 +4,8 @@
 
 Needs the annotated pages (`articles`, `wcxb`, `chinese`: WARC and gold files) and their scorer. Every setting
 reads each page in turn, on one core, in processor time, so that other work on the machine hits all of them
-alike. Prints a Markdown table for RESULTS.md; `--every N` takes each Nth page only, for a first look (rates, no measures).
+alike. Prints a Markdown table for RESULTS.md; `--every N` takes each Nth page only,
+for a first look (rates only).
 """
 
 from __future__ import annotations
