@@ -10,7 +10,8 @@ import typer
 
 from corpus.core import options
 from corpus.core.console import log, print_summary
-from corpus.pages.extract import AUTO_DOMAIN, ExtractOptions
+from corpus.core.output import Manifest
+from corpus.pages.extract import AUTO_DOMAIN, TYPE_COUNT, ExtractOptions
 from corpus.pages.extract import extract as extract_documents
 
 _WARNINGS = 5
@@ -31,6 +32,10 @@ def extract(
     extractor: Annotated[
         str, typer.Option(help="trafilatura, or resiliparse: several times as fast, less exact.")
     ] = "trafilatura",
+    output_format: Annotated[
+        str,
+        typer.Option("--format", help="text, or markdown: headings, lists, tables and code blocks kept."),
+    ] = "text",
     language_model: Annotated[
         str | None, typer.Option(help="fastText model instead of the installed lid.176.ftz.", metavar="PATH")
     ] = None,
@@ -56,6 +61,7 @@ def extract(
         languages=tuple(sorted({code.strip().lower() for code in lang.split(",") if code.strip()})),
         minimum_language_score=minimum_lang_score,
         extractor=extractor,
+        output_format=output_format,
         language_model=language_model,
         paths_base=paths_base,
         url_lists=url_lists,
@@ -69,11 +75,22 @@ def extract(
         "pages in": counts["pages_in"],
         "documents": counts["documents_kept"],
         "removed": counts["documents_removed"],
-        **{f"  {reason}": number for reason, number in manifest["reasons"].items()},
+        **_reasons(manifest),
         "set aside": counts.get("set_aside", 0),
         "dataset": str(output),
     }
     print_summary("extract", manifest if as_json else rows, as_json=as_json)
+
+
+def _reasons(manifest: Manifest) -> dict[str, int]:
+    """Lines for the reasons; below `not_html` its types."""
+    types = {name: n for name, n in manifest["counts"].items() if name.startswith(TYPE_COUNT)}
+    lines: dict[str, int] = {}
+    for reason, number in manifest["reasons"].items():
+        lines[f"  {reason}"] = number
+        if reason == "not_html":
+            lines |= {f"    {name.removeprefix(TYPE_COUNT)}": n for name, n in types.items()}
+    return lines
 
 
 def _warn(output: Path) -> None:

@@ -22,13 +22,16 @@ from corpus.core.inputs import Unit
 from corpus.core.locations import file_format, list_files
 from corpus.core.output import Manifest
 from corpus.pages.charset import decode_page, decode_text
-from corpus.pages.extraction import EXTRACTORS, Extracted, extract_page
+from corpus.pages.extraction import EXTRACTORS, OUTPUT_FORMATS, Extracted, extract_page
+from corpus.pages.page_types import page_type
+from corpus.pages.screening import screen
 from corpus.pages.url_rules import list_parameters, read_lists, url_reasons
 from corpus.pages.warc import MAX_PAGE_BYTES, Page, read_pages
 from corpus.text.language import among, identify_labels, known_languages, model_path, scripts
 from corpus.text.language_codes import split_label
 
 AUTO_DOMAIN = "auto"
+TYPE_COUNT = "not_html: "  # how the manifest's counts of types begin
 _BATCH_PAGES = 64
 _COLUMNS = pl.Schema({**DOCUMENT_SCHEMA, "reason": pl.String()})
 _CANONICAL = re.compile(r"<link\b[^>]*\brel\s*=\s*[\"']?canonical\b[^>]*>", re.I)
@@ -42,12 +45,14 @@ class ExtractOptions:
     """What `extract` does: `domain` is a name or `auto` (the host of the page's URL); `languages` are codes to
     keep (none: all; `zh-Hans` and `zh-Hant`: in one script), with at least `minimum_language_score`;
     `language_model` is a fastText model's file instead of lid.176.ftz (see `identify`); `paths_base` is where the
-    relative lines of listings begin; `url_lists` a folder of URL lists."""
+    relative lines of listings begin; `url_lists` a folder of URL lists;
+    `output_format` is `text` or `markdown`."""
 
     domain: str = AUTO_DOMAIN
     languages: tuple[str, ...] = ()
     minimum_language_score: float = 0.65
     extractor: str = "trafilatura"
+    output_format: str = "text"
     language_model: str | None = None
     paths_base: str = ""
     url_lists: str | None = None
@@ -65,13 +70,19 @@ def extract(
 ) -> Manifest:
     """Extract the documents of WARC, WET and HTML files into a dataset directory and return its manifest.
 
-    Every page is one row: in `documents/` or, with its `reason`, in `removed/` (whose text is empty unless the
-    language was the reason); `pages_in` is their sum. Files' damaged places are in `set_aside/`. A document's id
-    is a hash of its record's own id, file name and place, so that it is the same in every run and its own even
+    Every page is one row: in `documents/` or, with its `reason`, in `removed/`; `pages_in` is their sum. A removed
+    page has a text where its extracted text was in another language. Three things are found out without parsing
+    it, and leave no text: that it is plainly in another language (`other_language`, with `language_from` in its
+    metadata), that it shows none (`empty`), or that its bytes are those of an earlier page of the same unit
+    (`duplicate_body`, with `duplicate_of`). A page over a limit of `markup.too_complex` is removed with the limit
+    in `over`. Pages that are no HTML are counted by type. Files' damaged places are in `set_aside/`. A document's
+    id is a hash of its record's own id, file name and place, so that it is the same in every run and its own even
     where a crawl repeats a record. Raises ZeroToOneError when no document is left; the output stays.
     """
     if options.extractor not in EXTRACTORS:
         raise UsageError(f"unknown extractor `{options.extractor}`; choose {' or '.join(EXTRACTORS)}")
+    if options.output_format not in OUTPUT_FORMATS:
+        raise UsageError(f"unknown format `{options.output_format}`; choose {' or '.join(OUTPUT_FORMATS)}")
     if not 0 <= options.minimum_language_score <= 1:
         raise UsageError("--minimum-lang-score must lie between 0 and 1")
     for path, _ in list_files(inputs, options.paths_base):
@@ -86,6 +97,7 @@ def extract(
         "languages": list(options.languages),
         "minimum_language_score": options.minimum_language_score,
         "extractor": options.extractor,
+        "output_format": options.output_format,
         "language_model": options.language_model,
         "language_model_sha256": file_hash(model_path(options.language_model)),
         **list_parameters(options.url_lists),
@@ -119,9 +131,10 @@ def _process(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:
 
 
 def _rows(unit: Unit, parameters: Parameters, output: UnitOutput) -> Iterator[Row]:
+    seen: dict[bytes, str] = {}
     if unit.format == "html":
         for path, name in unit.members:
-            yield _html_file_row(path, name, parameters)
+            yield _html_file_row(path, name, parameters, seen)
         return
 
     def set_aside(place: str, reason: str, record: str) -> None:
@@ -133,7 +146,7 @@ def _rows(unit: Unit, parameters: Parameters, output: UnitOutput) -> Iterator[Ro
                 output.count("other_records")
             else:
                 page = _allowed(page, parameters)
-                yield page_row(page, unit.name, parameters["domain"], parameters["extractor"])
+                yield page_row(page, unit.name, f"{unit.name}:{page.place}", parameters, seen)
 
 
 def _allowed(page: Page, parameters: Parameters) -> Page:
@@ -144,26 +157,32 @@ def _allowed(page: Page, parameters: Parameters) -> Page:
     return replace(page, reason=failed[0]) if failed else page
 
 
-def page_row(page: Page, source: str, domain: str, extractor: str) -> Row:
-    """The row of a WARC record's page, still without a language; `reason` is empty for a document."""
-    origin = f"{source}:{page.place}"
-    about: Row = {"record_id": page.record_id, "content_type": page.content_type, "warc_date": page.date}
-    text, reason, published = "", page.reason, ""
-    if not reason:
-        text, reason, published, more = _text(page, extractor)
-        about.update(more)
-    return {
+def page_row(page: Page, source: str, origin: str, parameters: Parameters, seen: dict[bytes, str]) -> Row:
+    """The row of a page; `reason` is empty for a document, which has no language yet.
+
+    `seen` has the hashes of the unit's earlier bodies with their pages' ids, and gets this one's.
+    """
+    row: Row = {
         "id": page_id(page.record_id, origin),
-        "text": text,
+        "text": "",
         "url": page.url,
-        "domain": _domain(domain, page.url, source),
+        "domain": _domain(parameters["domain"], page.url, source),
         "source": source,
         "origin": origin,
-        "date": published or page.date,
-        "metadata": _json(about),
-        "reason": reason,
-        "replaced": about.get("characters_replaced", 0),
+        "date": page.date,
+        "reason": page.reason,
     }
+    about: Row = {"record_id": page.record_id, "content_type": page.content_type, "warc_date": page.date}
+    if page.reason == "not_html":
+        about["type"] = page_type(page.content_type, page.body)
+    if not page.reason:
+        first = seen.setdefault(_body_hash(page), row["id"])
+        if first != row["id"]:
+            row["reason"], about["duplicate_of"] = "duplicate_body", first
+        else:
+            _read(page, parameters, row, about)
+    more = {"replaced": about.get("characters_replaced", 0), "type": about.get("type", "")}
+    return {**row, "metadata": _json(about), **more}
 
 
 def page_id(record_id: str, origin: str) -> str:
@@ -180,34 +199,45 @@ def host(url: str) -> str:
         return ""
 
 
-def _html_file_row(path: str, name: str, parameters: Parameters) -> Row:
+def _html_file_row(path: str, name: str, parameters: Parameters, seen: dict[bytes, str]) -> Row:
     with fsspec.open(path, "rb") as raw:
         body = raw.read(MAX_PAGE_BYTES + 1)
     reason = "too_large" if len(body) > MAX_PAGE_BYTES else ""
-    page = Page(name, "html", "", "", "", "", None, body, reason)
     link = _CANONICAL.search(decode_page(body[:65536]).text)
     address = _HREF.search(link[0]) if link else None
     page = Page(name, "html", address[1] if address else "", "", "", "", None, body, reason)
-    row = page_row(_allowed(page, parameters), name, parameters["domain"], parameters["extractor"])
-    return {**row, "origin": name, "id": page_id("", name)}
+    return page_row(_allowed(page, parameters), name, name, parameters, seen)
 
 
-def _text(page: Page, extractor: str) -> tuple[str, str, str, Row]:
-    """Text, reason, date and metadata of a page whose body was read."""
+def _body_hash(page: Page) -> bytes:
+    """Equal for pages whose texts are equal before anything is decoded."""
+    key = f"{page.kind}\0{page.charset or ''}\0".encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(page.body, digest_size=16, key=hashlib.blake2b(key, digest_size=16).digest()).digest()
+
+
+def _read(page: Page, parameters: Parameters, row: Row, about: Row) -> None:
+    """Decode a page and extract its text: fill in the row's text, reason and date, and its metadata."""
     decoded = decode_page(page.body, page.charset) if page.kind == "html" else decode_text(page.body)
-    about: Row = {
-        "charset": decoded.encoding,
-        "charset_from": decoded.evidence,
-        "characters_replaced": decoded.replaced,
-    }
+    about.update(charset=decoded.encoding, charset_from=decoded.evidence, characters_replaced=decoded.replaced)
     if page.kind == "text":
-        text = decoded.text.replace("\0", "").strip()
-        return text, "" if text else "no_text", "", about
-    result = extract_page(decoded.text, extractor)
+        row["text"] = decoded.text.replace("\0", "").strip()
+        row["reason"] = "" if row["text"] else "no_text"
+        return
+    screened = screen(decoded.text, parameters["languages"], parameters["language_model"])
+    if screened.reason:
+        row["reason"] = screened.reason
+        about["over"] = screened.detail
+        if screened.language:
+            about["language_from"] = "bare text"
+            row["lang"], row["lang_score"] = screened.language, screened.score
+        return
+    result = extract_page(decoded.text, parameters["extractor"], parameters["output_format"])
     if not isinstance(result, Extracted):
-        return "", result, "", about
+        row["reason"] = result
+        return
     about.update(title=result.title, author=result.author, declared_language=result.language)
-    return result.text, "", result.date, about
+    about["extractor"] = result.extractor
+    row["text"], row["date"] = result.text, result.date or page.date
 
 
 def _write(rows: list[Row], parameters: Parameters, output: UnitOutput) -> None:
@@ -221,6 +251,8 @@ def _write(rows: list[Row], parameters: Parameters, output: UnitOutput) -> None:
     output.count("documents_removed", len(removed))
     for row in removed:
         output.reason(row["reason"])
+        if row["type"]:
+            output.count(TYPE_COUNT + row["type"])
     output.count("characters_replaced", sum(row["replaced"] for row in rows))
 
 

@@ -58,9 +58,11 @@ def test_every_page_is_accounted_for(mixed: Path, tmp_path: Path) -> None:
     counts = manifest["counts"]
     assert (counts["pages_in"], counts["documents_kept"], counts["documents_removed"]) == (8, 5, 3)
     assert (documents.height, removed.height, counts["other_records"]) == (5, 3, 2)
-    assert manifest["reasons"] == {"http_status": 1, "no_text": 1, "not_html": 1}
+    assert manifest["reasons"] == {"empty": 1, "http_status": 1, "not_html": 1}
     assert dict(documents.schema) == dict(DOCUMENT_SCHEMA)
-    assert removed["reason"].to_list() == ["not_html", "http_status", "no_text"]
+    assert removed["reason"].to_list() == ["not_html", "http_status", "empty"]
+    assert counts["not_html: pdf"] == 1
+    assert json.loads(removed["metadata"][0])["type"] == "pdf"
     assert documents["lang"].to_list() == ["en", "en", "zh", "de", "en"]
 
 
@@ -82,7 +84,8 @@ def test_languages_are_chosen_and_the_others_keep_their_text(mixed: Path, tmp_pa
     manifest = extract([mixed], tmp_path / "out", options, workers=1)
     assert manifest["reasons"]["other_language"] == 1
     removed = table(tmp_path / "out", "removed").filter(pl.col("reason") == "other_language")
-    assert "Ernte" in removed["text"][0]
+    assert (removed["text"][0], removed["lang"][0]) == ("", "de")
+    assert json.loads(removed["metadata"][0])["language_from"] == "bare text"
     assert set(table(tmp_path / "out", "documents")["domain"]) == {"news"}
 
 
@@ -113,8 +116,63 @@ def test_same_bytes_for_any_number_of_workers_and_after_a_rerun(tmp_path: Path) 
 def test_ids_are_unique_even_where_a_crawl_repeats_a_record(tmp_path: Path) -> None:
     for name in ("a.warc", "b.warc"):
         (tmp_path / name).write_bytes(pack(pages(3) + pages(3), "plain"))
-    extract([tmp_path / "a.warc", tmp_path / "b.warc"], tmp_path / "out", workers=1)
-    assert table(tmp_path / "out", "documents")["id"].n_unique() == 12
+    manifest = extract([tmp_path / "a.warc", tmp_path / "b.warc"], tmp_path / "out", workers=1)
+    documents, removed = table(tmp_path / "out", "documents"), table(tmp_path / "out", "removed")
+    assert pl.concat([documents["id"], removed["id"]]).n_unique() == 12
+    assert manifest["reasons"] == {"duplicate_body": 6}
+    firsts = [json.loads(about)["duplicate_of"] for about in removed["metadata"]]
+    assert firsts == documents["id"].to_list()
+
+
+def test_a_body_under_another_charset_is_no_duplicate(tmp_path: Path) -> None:
+    body = html("x", CHINESE).encode("gb18030")
+    records = [record(n, http(body, f"text/html; charset={charset}")) for n, charset in enumerate(("gbk", "big5"))]
+    (tmp_path / "x.warc").write_bytes(pack(records, "plain"))
+    assert extract([tmp_path / "x.warc"], tmp_path / "out", workers=1)["reasons"] == {}
+
+
+def test_duplicate_files_name_the_first(tmp_path: Path) -> None:
+    for name in ("a.html", "b.html"):
+        (tmp_path / name).write_bytes(html("x").encode())
+    extract([tmp_path], tmp_path / "out", workers=1)
+    removed = table(tmp_path / "out", "removed").row(0, named=True)
+    assert json.loads(removed["metadata"])["duplicate_of"] == table(tmp_path / "out", "documents")["id"][0]
+
+
+def test_hostile_pages_are_recorded_with_their_measure(tmp_path: Path) -> None:
+    bodies = {
+        "depth": "<div>" * 100_000,
+        "attributes": "<p " + " ".join(f"a{n}=1" for n in range(1_000_000)) + ">",
+        "": "<" * 1_000_000,
+        " ": f"<p>{WORDS * 100_000}",
+    }
+    records = [record(n, http(f"<html><body>{body}{WORDS}".encode())) for n, body in enumerate(bodies.values())]
+    (tmp_path / "x.warc").write_bytes(pack([*records, *pages(1)], "plain"))
+    manifest = extract([tmp_path / "x.warc"], tmp_path / "out", workers=1)
+    assert manifest["counts"]["pages_in"] == 5
+    assert sum(manifest["reasons"].values()) + manifest["counts"]["documents_kept"] == 5
+    over = [json.loads(about).get("over", "") for about in table(tmp_path / "out", "removed")["metadata"]]
+    assert [measure.split()[0] for measure in over[:2]] == ["depth", "attributes"]
+    assert manifest["reasons"]["too_complex"] == 2
+
+
+def test_pages_in_many_charsets_are_read_right(tmp_path: Path) -> None:
+    japanese = "委員会は火曜日に集まり、今年の収穫について話し合った。みんなが雨に感謝した。" * 8
+    traditional = "委員會星期二開會討論今年的收成，大家都認為雨水很好，糧食會比去年多。" * 8
+    bodies = [
+        (html("收成", CHINESE).encode("gb18030"), "text/html; charset=gb2312", "朱镕基"),
+        (html("收成", traditional).encode("big5"), "text/html; charset=big5", "糧食會比去年多"),
+        (html("収穫", japanese).encode("shift_jis"), "text/html", "収穫について話し合った"),
+        (b"\xff\xfe" + html("Ernte", GERMAN).encode("utf-16-le"), "text/html", "über die Ernte"),
+    ]
+    records = [record(n, http(body, content_type)) for n, (body, content_type, _) in enumerate(bodies)]
+    (tmp_path / "x.warc.gz").write_bytes(pack(records, "gzip"))
+    extract([tmp_path / "x.warc.gz"], tmp_path / "out", workers=1)
+    documents = table(tmp_path / "out", "documents")
+    assert documents["lang"].to_list() == ["zh", "zh", "ja", "de"]
+    for text, (_, _, expected) in zip(documents["text"], bodies, strict=True):
+        assert expected in text
+        assert "\ufffd" not in text
 
 
 def test_a_cut_file_keeps_what_is_whole(tmp_path: Path) -> None:
