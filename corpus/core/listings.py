@@ -44,7 +44,7 @@ def listed_files(item: str, base: str = "") -> list[tuple[str, str]]:
         base = _base(path, relative[0])
     found = [(_address(entry, path, base), _name(entry.text)) for entry in entries]
     with ThreadPoolExecutor(_REQUESTS) as pool:
-        sizes = list(pool.map(_size, (address for address, _ in found)))
+        sizes = list(pool.map(_size_of_entry, entries, (address for address, _ in found)))
     for entry, (address, _), size in zip(entries, found, sizes, strict=True):
         if not size:
             raise ZeroToOneError(f"{entry.place}: {address}: {'no such file' if size is None else 'empty file'}")
@@ -91,6 +91,13 @@ def _join(base: str, line: str) -> str:
 def _name(line: str) -> str:
     scheme, separator, rest = line.partition("://")
     return rest.partition("/")[2] if separator and scheme not in ("file", "local") else line.lstrip("/")
+
+
+def _size_of_entry(entry: _Entry, address: str) -> int | None:
+    try:
+        return _size(address)
+    except ZeroToOneError as error:
+        raise ZeroToOneError(f"{entry.place}: {error}") from None
 
 
 def _size(path: str) -> int | None:

@@ -122,8 +122,8 @@ def _with_resiliparse(html: str, markdown: bool) -> Extracted:
     scripts = tree.document.get_elements_by_tag_name("script") if tree.document else []
     root = tree.document.query_selector("html") if tree.document else None
     about = declared(
-        [_name_and_content(lambda name, meta=meta: meta.getattr(name)) for meta in metas],
-        [script.text for script in scripts if script.getattr("type") == _JSON_LD],
+        [_name_and_content(meta.getattr) for meta in metas],
+        [script.text or "" for script in scripts if script.getattr("type") == _JSON_LD],
         tree.title or "",
         (root.getattr("lang") or "") if root else "",
     )

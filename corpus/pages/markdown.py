@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from lxml.etree import SubElement
 from lxml.html import HtmlElement
-from resiliparse.parse.html import DOMNode, HTMLTree
+from resiliparse.parse.html import HTMLTree
 
 _KEPT_LINE = "\u2424"  # trafilatura turns a line of this symbol into an empty one
 _MARK = "⟦code:{}⟧"
@@ -57,19 +58,24 @@ def write_blocks(tree: HTMLTree) -> None:
     """Replace code blocks, tables of data and headings by preformatted Markdown."""
     if tree.body is None:
         return
-    for pre in list(tree.body.get_elements_by_tag_name("pre")):
+    for pre in _elements(tree, "pre"):
         lines = _code_lines(pre.text)
         classes = [node.getattr(name) or "" for node in _around(pre) for name in ("class", "data-lang")]
         fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`{3,}", pre.text)), 3)
         _put(tree, pre, "\n".join([fence + _language(classes), *lines, fence]))
-    for table in list(tree.body.get_elements_by_tag_name("table")):
+    for table in _elements(tree, "table"):
         rows = _data_rows(tree, table)
         if rows:
             _put(tree, table, _table(rows))
     for name in _HEADINGS:
-        for heading in list(tree.body.get_elements_by_tag_name(name)):
+        for heading in _elements(tree, name):
             if heading.text.strip():
                 _prepend(tree, heading, "#" * int(name[1]) + " ")
+
+
+def _elements(tree: HTMLTree, name: str) -> list[Any]:
+    """The page's elements of a name; their type in resiliparse's stubs lacks what elements have."""
+    return list(tree.body.get_elements_by_tag_name(name)) if tree.body else []
 
 
 def _code_lines(code: str) -> list[str]:
@@ -98,7 +104,7 @@ def _language(classes: list[str]) -> str:
     return ""
 
 
-def _around(pre: DOMNode) -> Iterator[DOMNode]:
+def _around(pre: Any) -> Iterator[Any]:
     inner = pre.get_elements_by_tag_name("code")
     yield from inner[:1]
     yield pre
@@ -109,7 +115,7 @@ def _around(pre: DOMNode) -> Iterator[DOMNode]:
             yield outer.parent
 
 
-def _data_rows(tree: HTMLTree, table: DOMNode) -> list[list[str]]:
+def _data_rows(tree: HTMLTree, table: Any) -> list[list[str]]:
     """A table's cells; none for one that only lays the page out: nested, or of one row or column."""
     if table.get_elements_by_tag_name("table") or table.get_elements_by_tag_name("pre"):
         return []
@@ -130,16 +136,16 @@ def _table(rows: list[list[str]]) -> str:
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
-def _put(tree: HTMLTree, node: DOMNode, text: str, tag: str = "pre") -> None:
+def _put(tree: HTMLTree, node: Any, text: str, tag: str = "pre") -> None:
     if node.parent is None:
         return
-    element = tree.create_element(tag)
+    element: Any = tree.create_element(tag)
     element.append_child(tree.create_text_node(text))
     node.parent.replace_child(element, node)
 
 
-def _prepend(tree: HTMLTree, node: DOMNode, text: str) -> None:
-    mark = tree.create_text_node(text)
+def _prepend(tree: HTMLTree, node: Any, text: str) -> None:
+    mark: Any = tree.create_text_node(text)
     if node.first_child is None:
         node.append_child(mark)
     else:
