@@ -2,8 +2,8 @@
 
 trafilatura runs without its fallbacks, comments and date search (`fast=True`), on a tree from which scripts,
 styles and drawings were taken. Where it finds little of a page (a forum, a listing, a shop), resiliparse's text is
-taken instead: on 1,092 annotated pages that is better in every set than trafilatura's own fallbacks or as good,
-and costs a tenth of them (tests/benchmarks/extraction.py).
+taken instead. On 1,092 annotated pages that does as well as trafilatura's own fallbacks or better, but for Chinese
+pages and listings (tests/benchmarks/RESULTS.md).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from corpus.pages.markdown import mark_code, unmark_code, write_blocks
 
 PAGE_SECONDS = 60.0  # of processor time; a thousand times what a page takes
 OUTPUT_FORMATS = ("text", "markdown")
-# Less of a page's text than this is little. On the annotated pages anything from .10 to .20 serves.
+# Less of a page's text than this is little. Chosen on the annotated pages, so fitted to them.
 LITTLE = 0.15
 _MOST_ELEMENTS = 50_000  # for trafilatura, whose time grows with their square
 _DEEPEST = 250  # libxml2 reads 256 levels, and trafilatura calls itself for each

@@ -152,5 +152,7 @@ def test_a_range_over_http_reads_no_more_than_it_needs(
     units = plan_units([f"{server}/x.warc.gz"])
     assert len(units) > 20
     Handler.sent = 0
-    list(_rows(units[-2], {"domain": "x", "extractor": "resiliparse"}, UnitOutput(tmp_path / "out", 0)))
+    parameters = {"domain": "x", "extractor": "resiliparse", "output_format": "text"}
+    parameters |= {"languages": [], "language_model": None}
+    list(_rows(units[-2], parameters, UnitOutput(tmp_path / "out", 0)))
     assert 2**20 < Handler.sent < len(data) * 0.8
