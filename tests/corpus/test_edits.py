@@ -187,7 +187,8 @@ def test_long_texts_are_edited_piece_by_piece_with_the_same_result(texts: list[s
             patch.setattr("corpus.text.words._CHUNK_CHARACTERS", 20)
             pieces, counts_of_pieces = apply_edits(texts, chosen)
         assert pieces == whole
-        assert counts_of_pieces.equals(counts)
+        # Which dropped lines come first, and so are kept as evidence, goes by pieces.
+        assert counts_of_pieces.drop(EDITED_OUT, strict=False).equals(counts.drop(EDITED_OUT, strict=False))
 
 
 def test_edits_of_lines_and_of_texts_take_turns() -> None:
