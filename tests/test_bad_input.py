@@ -136,8 +136,7 @@ BROKEN_RECORDS = {
 
 
 @pytest.mark.parametrize("name", BROKEN_RECORDS)
-@pytest.mark.parametrize("verb", ["filter", "dedup", "score", "tokenize", "stats"])
-@pytest.mark.parametrize("verb", ["filter", "dedup", "redact", "tokenize", "stats"])
+@pytest.mark.parametrize("verb", ["filter", "dedup", "redact", "score", "tokenize", "stats"])
 def test_broken_records_are_set_aside_and_strict_refuses_them(
     verb: str, name: str, good: Path, tmp_path: Path
 ) -> None:
