@@ -43,6 +43,14 @@ def parquet(**columns: object) -> bytes:
     return bytes(buffer.getvalue())
 
 
+def arrow(**columns: object) -> bytes:
+    buffer = pa.BufferOutputStream()
+    table = pa.table(columns)
+    with pa.ipc.new_stream(buffer, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(buffer.getvalue())
+
+
 def damaged_parquet() -> bytes:
     data = bytearray(parquet(text=[row["text"] for row in documents(60)]))
     data[100:300] = bytes(200)
@@ -64,6 +72,10 @@ UNREADABLE: list[tuple[str, bytes, str]] = [
     ("numbers.jsonl", b'{"text": 5}\n', "numbers.jsonl:1: text_not_a_string"),
     ("other.jsonl", b'{"content": "a", "size": 1}\n', "no field `text`; its objects have content, size"),
     ("other.parquet", parquet(content=["a"], size=[1]), "no column `text`; it has content, size"),
+    ("empty.arrow", b"", "empty file"),
+    ("noise.arrow", bytes(range(256)) * 9, "not a readable Arrow file"),
+    ("cut.arrow", arrow(text=["a", "b"])[:-8], "the end of its stream is missing"),
+    ("other.arrow", arrow(content=["a"], size=[1]), "no column `text`; it has content, size"),
     ("lists.parquet", parquet(text=[["a"], ["b"]]), "column `text` holds List"),
     ("numbers.parquet", parquet(text=[1, 2]), "column `text` holds Int64"),
     ("bytes.parquet", parquet(text=[b"a"]), "column `text` holds Binary"),

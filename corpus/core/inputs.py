@@ -14,6 +14,7 @@ from typing import Protocol
 import fsspec
 import polars as pl
 
+from corpus.core.arrow_files import check_arrow, read_arrow
 from corpus.core.binary_files import file_size, open_binary
 from corpus.core.compressed import can_be_split
 from corpus.core.documents import as_documents, row_id
@@ -88,12 +89,15 @@ def plan_units(inputs: Sequence[str | Path], paths_base: str = "") -> list[Unit]
 def read_documents(
     unit: Unit, quarantine: Quarantine, columns: Sequence[str] | None = None
 ) -> Iterator[pl.DataFrame]:
-    """Read a Parquet, JSONL or text unit as batches of documents (see `as_documents`).
+    """Read a Parquet, Arrow, JSONL or text unit as batches of documents (see `as_documents`).
 
-    `columns` limits what is read of a Parquet file. Broken records go to `quarantine`.
+    `columns` limits what is read of a Parquet or Arrow file. Broken records go to `quarantine`.
     """
     if unit.format == "parquet":
-        yield from _read_parquet(unit, quarantine, columns)
+        groups = range(unit.start, unit.stop)
+        yield from _as_documents(unit, read_batches(unit.path, groups, columns, quarantine.set_aside))
+    elif unit.format == "arrow":
+        yield from _as_documents(unit, read_arrow(unit.path, columns, quarantine.set_aside))
     elif unit.format == "jsonl":
         yield from read_jsonl(unit.path, unit.name, quarantine.set_aside, unit.start, unit.stop, unit.lines_before)
     elif unit.format == "text":
@@ -108,6 +112,9 @@ def _ranges(path: str, kind: str) -> list[tuple[int, int, int]]:
         return [(start, stop, 0) for start, stop in _row_group_ranges(path)]
     if kind == "jsonl":
         return line_ranges(path, UNIT_BYTES)
+    if kind == "arrow":
+        check_arrow(path)
+        return [(0, -1, 0)]  # a stream has no list of its batches
     size = file_size(path)
     if size <= UNIT_BYTES:
         return [(0, -1, 0)]
@@ -129,9 +136,8 @@ def _row_group_ranges(path: str) -> list[tuple[int, int]]:
     return [*ranges, (start, len(sizes))] if sizes else []
 
 
-def _read_parquet(unit: Unit, quarantine: Quarantine, columns: Sequence[str] | None) -> Iterator[pl.DataFrame]:
-    groups = range(unit.start, unit.stop)
-    for row, frame in read_batches(unit.path, groups, columns, quarantine.set_aside):
+def _as_documents(unit: Unit, batches: Iterator[tuple[int, pl.DataFrame]]) -> Iterator[pl.DataFrame]:
+    for row, frame in batches:
         yield as_documents(frame, source=unit.name, origin=unit.name, first_row=row)
 
 

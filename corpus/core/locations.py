@@ -8,11 +8,13 @@ from pathlib import Path
 
 import fsspec
 
+from corpus.core.arrow_files import only_members
 from corpus.core.errors import ZeroToOneError
 from corpus.core.listings import is_listing, listed_files
 
 FORMATS = {
     "parquet": (".parquet",),
+    "arrow": (".arrow",),
     "jsonl": (".jsonl", ".ndjson", ".jsonl.gz", ".jsonl.zst", ".ndjson.gz", ".ndjson.zst"),
     "warc": (".warc", ".warc.gz", ".warc.zst", ".wet", ".wet.gz", ".wet.zst"),
     "html": (".html", ".htm", ".xhtml"),
@@ -57,7 +59,7 @@ def _expand(item: str) -> list[tuple[str, str]]:
         _check_file(system, path, item)
         tops = [path]
     elif any(character in path for character in "*?["):
-        tops = sorted(system.glob(path))
+        tops = only_members(system, path, sorted(system.glob(path)))
     else:
         raise ZeroToOneError(f"{item}: no such file or directory")
     found = [(name, top) for top in tops for name in _below(system, top)]
@@ -90,7 +92,7 @@ def _address(system: fsspec.AbstractFileSystem, path: str, item: str, local: boo
 
 
 def _below(system: fsspec.AbstractFileSystem, path: str) -> list[str]:
-    """Files of known format below a directory (of a dataset directory: its documents), no hidden ones."""
+    """Files of known format below a directory (of a dataset directory: its documents), none hidden, no caches."""
     if file_format(path) and path.startswith(("http://", "https://")):
         return [path]
     if not system.isdir(path):
@@ -99,4 +101,4 @@ def _below(system: fsspec.AbstractFileSystem, path: str) -> list[str]:
         path = f"{path}/documents"
     names = sorted(system.find(path))
     visible = [name for name in names if not any(part.startswith(".") for part in name[len(path) :].split("/"))]
-    return [name for name in visible if file_format(name) and system.size(name)]
+    return only_members(system, path, [name for name in visible if file_format(name) and system.size(name)])

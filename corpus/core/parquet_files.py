@@ -49,18 +49,25 @@ def read_batches(
         row = sum(file.metadata.row_group(group).num_rows for group in range(row_groups.start))
         rows = _rows_in_a_batch(file.metadata, row_groups)
         for batch in file.iter_batches(rows, row_groups=list(row_groups), columns=wanted):
-            reasons = dict.fromkeys(_rows_not_utf8(batch), "invalid_utf8") | dict.fromkeys(
-                _too_long(batch), TOO_LONG
-            )
-            broken = sorted(reasons)
-            for number in broken:
-                set_aside(f"{path}#{row + number}", reasons[number])
-            for start, stop in zip(
-                [0, *(number + 1 for number in broken)], [*broken, batch.num_rows], strict=True
-            ):
-                if start < stop:
-                    yield row + start, pl.DataFrame(batch.slice(start, stop - start))
+            yield from sound_rows(path, batch, row, set_aside)
             row += batch.num_rows
+
+
+def sound_rows(
+    path: str, batch: pa.RecordBatch, row: int, set_aside: SetAside
+) -> Iterator[tuple[int, pl.DataFrame]]:
+    """The (number of the first row, rows) of a batch whose first row is the file's `row`, without broken rows.
+
+    A row with a text that is not UTF-8 or longer than LONGEST_TEXT goes to `set_aside(place, reason)`. Raises
+    pyarrow's ArrowInvalid for a batch that is broken otherwise.
+    """
+    reasons = dict.fromkeys(_rows_not_utf8(batch), "invalid_utf8") | dict.fromkeys(_too_long(batch), TOO_LONG)
+    broken = sorted(reasons)
+    for number in broken:
+        set_aside(f"{path}#{row + number}", reasons[number])
+    for start, stop in zip([0, *(number + 1 for number in broken)], [*broken, batch.num_rows], strict=True):
+        if start < stop:
+            yield row + start, pl.DataFrame(batch.slice(start, stop - start))
 
 
 def _rows_in_a_batch(metadata: pq.FileMetaData, row_groups: range) -> int:

@@ -33,6 +33,7 @@ def read(path: Path) -> tuple[list[str], list[tuple[str, str]]]:
 @pytest.fixture(autouse=True)
 def short_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("corpus.core.parquet_files.LONGEST_TEXT", 100)
+    monkeypatch.setattr("corpus.core.jsonl_files.LONGEST_TEXT", 100)
     monkeypatch.setattr("corpus.core.inputs.LONGEST_TEXT", 100)
 
 
