@@ -78,7 +78,10 @@ def _files(against: Sequence[str | Path], fields: Sequence[str], ngram: int) -> 
     if not against:
         raise UsageError("--against: no evaluation file given")
     files = []
-    for path, name in list_files(against):
+    listed = list_files(against)
+    clashing = {name for name, number in Counter(name for _, name in listed).items() if number > 1}
+    for path, given in listed:
+        name = path if given in clashing else given
         found = read_evaluation(path, name, fields, ngram)
         counts = {"items": found.items, "uncheckable": found.uncheckable}
         files.append({"path": path, "name": storable(name), "sha256": _hash(path)} | counts)

@@ -66,7 +66,7 @@ def read_evaluation(path: str, name: str, fields: Sequence[str], ngram: int) -> 
     records = list(_records(path))
     if not records:
         raise ZeroToOneError(f"{path}: no evaluation items")
-    known = fields or [_PARAGRAPH, *QUESTIONS, *CHOICES, *ANSWERS]
+    known = [_PARAGRAPH] if file_format(path) == "text" else fields or [*QUESTIONS, *CHOICES, *ANSWERS]
     if not any(name in record for record in records for name in known):
         wanted = (
             ", ".join(fields) or "of the known names (question, prompt, problem, ...); name some with --fields"
@@ -114,11 +114,14 @@ def _labelled(record: dict[str, Any], fields: Sequence[str]) -> Iterator[str]:
 
 
 def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (list, dict)):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _strings(inner)
+    """The strings in a value, in their order; a stack, as JSON may be nested deeper than Python's calls."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, (list, dict)):
+            waiting += reversed(value.values() if isinstance(value, dict) else value)
 
 
 def _records(path: str) -> Iterator[dict[str, Any]]:

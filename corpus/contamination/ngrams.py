@@ -118,8 +118,9 @@ def build_index(texts: Sequence[str], ngram: int, whole: Flags) -> Index:
     heads = _run_ends(_WEIGHTS[tokens.kinds], tokens.firsts, least)[places]
     keys = _hash_runs(hashes, places, heads)
     wholes = _hash_runs(hashes, places, places + lengths)
-    _, first = np.unique(np.stack([pieces.astype(np.uint64), wholes]), axis=1, return_index=True)
-    chosen = first[np.lexsort((places[first], pieces[first], keys[first]))]
+    order = np.lexsort((wholes, pieces, keys))  # stable: of equal grams of a piece the first comes first
+    same = (wholes[order[1:]] == wholes[order[:-1]]) & (pieces[order[1:]] == pieces[order[:-1]])
+    chosen = order[np.append(True, ~same)[: order.size]]
     keys = keys[chosen]
     bits = max(1, int(chosen.size).bit_length())
     edges = np.arange(2**bits, dtype=np.uint64) << np.uint64(64 - bits)

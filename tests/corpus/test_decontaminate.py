@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.contamination.decontaminate import LEAST_LEFT, decontaminate_documents
+from corpus.contamination.decontaminate import LEAST_LEFT, cut, decontaminate_documents
 from corpus.contamination.items import TOGETHER, read_evaluation
 from corpus.contamination.ngrams import build_index, checkable, find_hits, find_tokens
 from corpus.core.errors import UsageError, ZeroToOneError
@@ -108,6 +108,14 @@ def test_hits_are_those_of_a_plain_search(documents: list[str], pieces: list[str
         assert len(here) == len(set(here))
         assert set(here) == plain_hits(document, pieces, n)
     assert checkable(pieces, n, all_of(pieces)).tolist() == [bool(plain_grams(piece, n)) for piece in pieces]
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts, st.lists(texts, min_size=1, max_size=4), st.integers(1, 10))
+def test_a_cut_takes_the_hits_and_nothing_else(document: str, pieces: list[str], n: int) -> None:
+    hits = find_hits([document], build_index(pieces, n, all_of(pieces)))
+    within = {at for hit in hits for at in range(hit.first, hit.end)}
+    assert cut(document, hits) == "".join(character for at, character in enumerate(document) if at not in within)
 
 
 @settings(max_examples=200, deadline=None)
@@ -308,6 +316,19 @@ def test_fields_of_an_item(tmp_path: Path) -> None:
     named = read_evaluation(path, "e", ["note"], 13)
     assert [(piece.field, piece.text) for piece in named.pieces] == [("note", f"note {long}")]
     assert (named.items, named.uncheckable) == (4, 3)
+
+
+def test_files_of_the_same_name_and_deep_nesting(source: Path, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    deep = "[" * 900 + json.dumps(FRAGE) + "]" * 900
+    (tmp_path / "a/test.jsonl").write_text(f'{{"question": {deep}}}\n', encoding="utf-8")
+    write(tmp_path / "b/test.jsonl", {"question": QUESTION})
+    against = [str(tmp_path / name / "test.jsonl") for name in ("a", "b")]
+    decontaminate_documents([source], tmp_path / "out", against, workers=1)
+    ledger = table(tmp_path / "out", "ledger")
+    assert set(ledger.filter(pl.col("id").str.ends_with("english"))["file"]) == {against[1]}
+    assert set(ledger.filter(pl.col("id").str.ends_with("chinese"))["file"]) == {against[0]}
 
 
 def test_paragraphs_of_a_text_file_are_items(tmp_path: Path) -> None:
