@@ -7,6 +7,7 @@ from corpus.core.console import program, run
 
 def app() -> typer.Typer:
     """The program. Its verbs are imported here, where `run` already answers Ctrl-C."""
+    from corpus.commands.decontaminate import decontaminate
     from corpus.commands.dedup import dedup
     from corpus.commands.explain import explain
     from corpus.commands.extract import extract
@@ -20,7 +21,7 @@ def app() -> typer.Typer:
 
     corpus = program(
         "Web pages to clean, accountable documents and token shards.",
-        (extract, filter_documents, dedup, redact, tokenizer, tokenize, stats, explain, report),
+        (extract, filter_documents, dedup, redact, decontaminate, tokenizer, tokenize, stats, explain, report),
     )
     corpus.add_typer(quality(), name="quality")
     return corpus

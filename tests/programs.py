@@ -147,6 +147,7 @@ def writing_verbs(good: Path) -> dict[str, list[object]]:
         "train": ["corpus", "quality", "train", *kinds(good), *CLASSIFIER, *ONE],
         "score": ["corpus", "quality", "score", docs, "--model", good / "classifier", *ONE],
         "redact": ["corpus", "redact", docs, *ONE],
+        "decontaminate": ["corpus", "decontaminate", docs, "--against", good / "wanted.parquet", *ONE],
         "tokenizer": ["corpus", "tokenizer", docs, "--vocabulary-size", "300"],
         "tokenize": ["corpus", "tokenize", docs, "--tokenizer", good / "tokenizer", *ONE],
         "report": ["corpus", "report", good / "filtered"],

@@ -91,6 +91,7 @@ VERBS: dict[str, list[str]] = {
     "dedup": ["corpus", "dedup", *ONE],
     "score": ["corpus", "quality score", *ONE],
     "redact": ["corpus", "redact", *ONE],
+    "decontaminate": ["corpus", "decontaminate", *ONE],
     "tokenizer": ["corpus", "tokenizer", "--vocabulary-size", "300"],
     "tokenize": ["corpus", "tokenize", *ONE],
     "stats": ["corpus", "stats", *ONE],
@@ -101,8 +102,12 @@ VERBS: dict[str, list[str]] = {
 def on_documents(verb: str, source: Path, output: Path, good: Path, *more: str) -> Outcome:
     program, name, *options = VERBS[verb]
     where = [] if verb == "stats" else ["-o", output]
-    models = {"tokenize": ["--tokenizer", good / "tokenizer"], "score": ["--model", good / "classifier"]}
-    return call(program, *name.split(), source, *where, *models.get(verb, []), *options, *more)
+    needs = {
+        "tokenize": ["--tokenizer", good / "tokenizer"],
+        "score": ["--model", good / "classifier"],
+        "decontaminate": ["--against", good / "wanted.parquet"],
+    }
+    return call(program, *name.split(), source, *where, *needs.get(verb, []), *options, *more)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -136,7 +141,7 @@ BROKEN_RECORDS = {
 
 
 @pytest.mark.parametrize("name", BROKEN_RECORDS)
-@pytest.mark.parametrize("verb", ["filter", "dedup", "redact", "score", "tokenize", "stats"])
+@pytest.mark.parametrize("verb", ["filter", "dedup", "score", "redact", "decontaminate", "tokenize", "stats"])
 def test_broken_records_are_set_aside_and_strict_refuses_them(
     verb: str, name: str, good: Path, tmp_path: Path
 ) -> None:
@@ -255,6 +260,7 @@ WRONG_USAGE = {
     "plan": [["--tokens", "x"], ["--weights", "temperature:x"], ["--weights", "x:3"], ["--max-epochs", "-1"]],
     "doremi": [["--steps", "0"], ["--eta", "nan"], ["--smoothing", "2"], ["--model", "nope"], ["--threads", "-1"]],
     "pretrain": [["--tokens", "0"], ["--learning-rate", "nan"], ["--schedule", "x"], ["--precision", "x"]],
+    "decontaminate": [["--ngram", "0"], ["--remove", "word"], ["--fields", ","]],
     "redact": [["--kinds", "emial"], ["--kinds", ""]],
     "sft": [
         ["--epochs", "0"],

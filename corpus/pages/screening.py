@@ -36,7 +36,11 @@ def screen(html: str, languages: Sequence[str] = (), language_model: str | None 
         return Screened("too_complex", over)
     text = bare_text(shown)
     if not text:
-        return Screened() if any(mark in html.encode("utf-8", "replace").lower() for mark in _HIDDEN_TEXT) else Screened("empty")
+        return (
+            Screened()
+            if any(mark in html.encode("utf-8", "replace").lower() for mark in _HIDDEN_TEXT)
+            else Screened("empty")
+        )
     if not languages:
         return Screened()
     (language,), (score,) = identify([text], language_model)

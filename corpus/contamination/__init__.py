@@ -1,0 +1,1 @@
+"""Benchmark questions in documents: found, removed, and named."""
