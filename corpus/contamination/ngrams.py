@@ -4,6 +4,7 @@ Words are compared in lower case, without accents, punctuation and apostrophes, 
 compatibility forms as plain ones. Chinese, Japanese, Thai, Lao, Burmese and Khmer write no spaces: there every
 character is a word of its own, and weighs less. A gram of n words (13 in GPT-3: Brown et al. 2020, appendix C) is
 the shortest run that weighs n whole words: 13 English words, 20 Han characters, 38 kana, or a mixture.
+Simplified and Traditional characters are different ones.
 
 All compiled functions that call each other are in this file: numba's cache does not see changes in another.
 """
