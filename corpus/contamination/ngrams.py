@@ -4,6 +4,7 @@ Words are compared in lower case, without accents, punctuation and apostrophes, 
 compatibility forms as plain ones. Chinese, Japanese, Thai, Lao, Burmese and Khmer write no spaces: there every
 character is a word of its own, and weighs less. A gram of n words (13 in GPT-3: Brown et al. 2020, appendix C) is
 the shortest run that weighs n whole words: 13 English words, 20 Han characters, 38 kana, or a mixture.
+Simplified and Traditional characters are different ones.
 
 All compiled functions that call each other are in this file: numba's cache does not see changes in another.
 """
@@ -24,12 +25,13 @@ from corpus.text.words import chunks, code_points, text_offsets
 Codes = npt.NDArray[np.uint32]
 Hashes = npt.NDArray[np.uint64]
 Positions = npt.NDArray[np.int64]
+Places = npt.NDArray[np.int32]  # characters of a chunk of documents, or of all pieces: far fewer than 2^31
 Flags = npt.NDArray[np.bool_]
 
 LEAST_WORDS = 8  # an item of fewer, or of fewer than 13 Han characters, is said by chance
 _WORD_WEIGHT, _HAN_WEIGHT, _KANA_WEIGHT = 20, 13, 7
 _SEPARATOR, _LETTER, _SYMBOL, _IGNORED, _HAN, _KANA = range(6)
-_WEIGHTS = np.array([0, _WORD_WEIGHT, _WORD_WEIGHT, 0, _HAN_WEIGHT, _KANA_WEIGHT], dtype=np.int64)
+_WEIGHTS = np.array([0, _WORD_WEIGHT, _WORD_WEIGHT, 0, _HAN_WEIGHT, _KANA_WEIGHT], dtype=np.uint8)
 _HAN_RANGES = ((0x3005, 0x3007), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x323AF))
 _KANA_RANGES = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x31F0, 0x31FF))
 _ACCENTS = (0x300, 0x36F)
@@ -50,9 +52,9 @@ class Tokens(NamedTuple):
     """
 
     folded: Codes
-    bounds: Positions
-    starts: Positions
-    ends: Positions
+    bounds: Places
+    starts: Places
+    ends: Places
     kinds: npt.NDArray[np.uint8]
     firsts: Positions
 
@@ -175,7 +177,7 @@ def _grams(tokens: Tokens, ngram: int, whole: Flags) -> tuple[Positions, Positio
     texts = np.repeat(np.arange(firsts.size - 1), np.diff(firsts))
     places = np.arange(texts.size)
     ends = _run_ends(weights, firsts, _WORD_WEIGHT * ngram)
-    summed = np.append(0, np.cumsum(weights))
+    summed = np.append(0, np.cumsum(weights, dtype=np.int64))
     short = whole[texts] & (places == firsts[texts]) & (ends < 0)
     short &= summed[firsts[texts + 1]] - summed[places] >= _least_weight(ngram)
     ends = np.where(short, firsts[texts + 1], ends)
@@ -212,8 +214,8 @@ def _tables() -> tuple[Codes, npt.NDArray[np.uint8]]:
 @njit(cache=True)
 def _split(codes: Any, offsets: Any, fold: Any, kinds: Any) -> Any:
     """The arrays of `Tokens`."""
-    folded, bounds = np.empty(codes.size, dtype=np.uint32), np.empty(codes.size + 1, dtype=np.int64)
-    starts, ends = np.empty(codes.size, dtype=np.int64), np.empty(codes.size, dtype=np.int64)
+    folded, bounds = np.empty(codes.size, dtype=np.uint32), np.empty(codes.size + 1, dtype=np.int32)
+    starts, ends = np.empty(codes.size, dtype=np.int32), np.empty(codes.size, dtype=np.int32)
     found, firsts = np.empty(codes.size, dtype=np.uint8), np.zeros(offsets.size, dtype=np.int64)
     count = size = 0
     for text in range(offsets.size - 1):
@@ -239,14 +241,8 @@ def _split(codes: Any, offsets: Any, fold: Any, kinds: Any) -> Any:
                 ends[count - 1] = at + 1
         firsts[text + 1] = count
     bounds[count] = size
-    return (
-        folded[:size].copy(),
-        bounds[: count + 1].copy(),
-        starts[:count].copy(),
-        ends[:count].copy(),
-        found[:count].copy(),
-        firsts,
-    )
+    # Views: of what was never written, the system gives no memory, and a copy would need as much again.
+    return folded[:size], bounds[: count + 1], starts[:count], ends[:count], found[:count], firsts
 
 
 @njit(cache=True)
@@ -297,7 +293,7 @@ def _hash_runs(hashes: Any, firsts: Any, ends: Any) -> Any:
 @njit(cache=True)
 def _run_ends(weights: Any, firsts: Any, least: int) -> Any:
     """For each word the end of the shortest run from it, within its text, that weighs `least`; -1 for none."""
-    ends = np.full(weights.size, -1, dtype=np.int64)
+    ends = np.full(weights.size, -1, dtype=np.int32)
     for text in range(firsts.size - 1):
         end, weight = firsts[text], 0
         for first in range(firsts[text], firsts[text + 1]):
