@@ -19,6 +19,7 @@ from corpus.core.binary_files import file_size, open_binary
 from corpus.core.compressed import can_be_split
 from corpus.core.documents import as_documents, row_id
 from corpus.core.errors import ZeroToOneError
+from corpus.core.hub_datasets import read_shard
 from corpus.core.jsonl_files import line_ranges, read_jsonl
 from corpus.core.locations import file_format, list_files
 from corpus.core.parquet_files import LONGEST_TEXT, TOO_LONG, open_parquet, read_batches
@@ -98,6 +99,8 @@ def read_documents(
         yield from _as_documents(unit, read_batches(unit.path, groups, columns, quarantine.set_aside))
     elif unit.format == "arrow":
         yield from _as_documents(unit, read_arrow(unit.path, columns, quarantine.set_aside))
+    elif unit.format == "datasets":
+        yield from _as_documents(unit, read_shard(unit.path, columns, quarantine.set_aside))
     elif unit.format == "jsonl":
         yield from read_jsonl(unit.path, unit.name, quarantine.set_aside, unit.start, unit.stop, unit.lines_before)
     elif unit.format == "text":
@@ -115,6 +118,8 @@ def _ranges(path: str, kind: str) -> list[tuple[int, int, int]]:
     if kind == "arrow":
         check_arrow(path)
         return [(0, -1, 0)]  # a stream has no list of its batches
+    if kind == "datasets":
+        return [(0, -1, 0)]
     size = file_size(path)
     if size <= UNIT_BYTES:
         return [(0, -1, 0)]

@@ -10,6 +10,7 @@ import fsspec
 
 from corpus.core.arrow_files import only_members
 from corpus.core.errors import ZeroToOneError
+from corpus.core.hub_datasets import is_data_set, list_shards
 from corpus.core.listings import is_listing, listed_files
 
 FORMATS = {
@@ -29,15 +30,23 @@ def list_files(inputs: Sequence[str | Path], paths_base: str = "") -> list[tuple
     """
     found: dict[str, str] = {}
     for item in map(str, inputs):
-        for path, name in _listed(item, paths_base) if is_listing(item) else _expand(item):
+        for path, name in _members(item, paths_base):
             found.setdefault(path, name)
     return list(found.items())
 
 
 def file_format(path: str) -> str | None:
-    """The format that a file's name tells, or None."""
+    """The format that a file's name tells, `datasets` for a shard of a data set, or None."""
+    if is_data_set(path):
+        return "datasets"
     name = path.lower()
     return next((kind for kind, suffixes in FORMATS.items() if name.endswith(suffixes)), None)
+
+
+def _members(item: str, base: str) -> list[tuple[str, str]]:
+    if is_data_set(item):
+        return list_shards(item)
+    return _listed(item, base) if is_listing(item) else _expand(item)
 
 
 def _listed(item: str, base: str) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ import corpus
 from corpus.core.binary_files import file_size, fingerprint
 from corpus.core.errors import ZeroToOneError
 from corpus.core.files import read_json, write_json
+from corpus.core.hub_datasets import DATA_SET, is_data_set, is_local_data_set, shard_fingerprint
 from corpus.core.inputs import Unit
 from corpus.core.listings import EXPLICIT
 
@@ -60,8 +61,9 @@ def unit_claim(
 ) -> Claim:
     """The claim of a command that reads the files of some units, which `inputs` gave."""
     files = sorted({path for unit in units for path in unit.files()})
-    prints = [fingerprint(path) for path in files]
-    return Claim(command, parameters, inputs, prints, sum(file_size(path) for path in files), output)
+    prints = [shard_fingerprint(path) if is_data_set(path) else fingerprint(path) for path in files]
+    size = sum(file_size(path) for path in files if not is_data_set(path))  # a shard's bytes are not known
+    return Claim(command, parameters, inputs, prints, size, output)
 
 
 def claim_output(
@@ -109,7 +111,8 @@ def input_entries(inputs: Sequence[str | Path], output: Path, total_bytes: int) 
     entries: list[dict[str, Any]] = []
     for item in inputs:
         prefix, path = _without_prefix(str(item))
-        entries.append({"path": prefix + (path if "://" in path else os.path.relpath(path, output))})
+        local = is_local_data_set(path) if prefix == DATA_SET else "://" not in path
+        entries.append({"path": prefix + (_relative(path, output, prefix) if local else path)})
     if entries:
         entries[0] = {**entries[0], "bytes_of_all": total_bytes}
     return entries
@@ -123,12 +126,24 @@ def input_paths(directory: Path) -> list[str]:
     except (AttributeError, KeyError, TypeError):
         raise ZeroToOneError(f"{file}: not the manifest of a step") from None
     parts = [_without_prefix(path) for path in paths]
-    return [start + (path if "://" in path else os.path.normpath(directory / path)) for start, path in parts]
+    return [
+        start + (os.path.normpath(directory / path) if _is_path(start, path) else path) for start, path in parts
+    ]
 
 
 def _without_prefix(item: str) -> tuple[str, str]:
-    prefix = EXPLICIT if item.startswith(EXPLICIT) else ""
+    prefix = next((start for start in (EXPLICIT, DATA_SET) if item.startswith(start)), "")
     return prefix, item.removeprefix(prefix)
+
+
+def _relative(path: str, output: Path, prefix: str) -> str:
+    """A path from the output; a data set's begins with a dot, which no name of the hub does."""
+    found = os.path.relpath(path, output)
+    return f"./{found}" if prefix == DATA_SET and not found.startswith(".") else found
+
+
+def _is_path(prefix: str, path: str) -> bool:
+    return path.startswith(".") if prefix == DATA_SET else "://" not in path
 
 
 def _only_claimed(output: Path) -> bool:

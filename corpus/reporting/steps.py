@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus.core.errors import ZeroToOneError
+from corpus.core.hub_datasets import is_data_set
 from corpus.core.output import input_paths
 
 
@@ -26,7 +27,7 @@ def steps_behind(directories: Sequence[str | Path]) -> list[Path]:
 
 def step_directory(path: str) -> Path | None:
     """The step's directory that an input is or lies in (`documents/`, `ledger/`, a file or a glob there)."""
-    if "://" in path:
+    if "://" in path or is_data_set(path):
         return None
     candidates = (Path(path), *list(Path(path).parents)[:2])
     return next((place for place in candidates if (place / "manifest.json").is_file()), None)

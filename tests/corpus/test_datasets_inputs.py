@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import sys
 from pathlib import Path
 
 import fsspec
@@ -22,6 +24,7 @@ from corpus.core.documents import row_id  # noqa: E402
 from corpus.core.errors import ZeroToOneError  # noqa: E402
 from corpus.core.inputs import plan_units, read_documents  # noqa: E402
 from corpus.core.locations import list_files  # noqa: E402
+from corpus.core.output import input_entries, input_paths  # noqa: E402
 from corpus.core.parquet_files import LONGEST_TEXT  # noqa: E402
 from corpus.core.quarantine import Skipped  # noqa: E402
 
@@ -267,3 +270,124 @@ def test_changed_data_are_other_input(tmp_path: Path) -> None:
     dataset(1, 5).save_to_disk(tmp_path / "d")
     with pytest.raises(ZeroToOneError, match="its input has changed"):
         run(*command)
+
+
+CONFIGS = """---
+configs:
+- config_name: english
+  data_files:
+  - {split: train, path: en/train-*}
+  - {split: test, path: en/test-*}
+- config_name: chinese
+  data_files:
+  - {split: train, path: zh/train-*}
+---
+"""
+
+
+def repository(folder: Path) -> Path:
+    """A data set as it lies on the hub: two configurations, splits of several files."""
+    folder.mkdir()
+    (folder / "README.md").write_text(CONFIGS)
+    for config in ("en", "zh"):
+        (folder / config).mkdir()
+    for number in range(3):
+        dataset(number * 1200, 1200).to_parquet(folder / "en" / f"train-{number}.parquet")
+        dataset(number * 5, 5).to_parquet(folder / "zh" / f"train-{number}.parquet")
+    dataset(7000, 4).to_parquet(folder / "en" / "test-0.parquet")
+    return folder
+
+
+def test_a_split_of_a_named_data_set(tmp_path: Path) -> None:
+    repository(tmp_path / "d")
+    found = read(f"datasets:{tmp_path}/d/english:train")
+    assert found["text"].to_list() == texts(0, 3600)
+    assert found["origin"].to_list() == [
+        f"d/english:train@{shard}-of-3#{row}" for shard in range(3) for row in range(1200)
+    ]
+    assert found["id"].n_unique() == 3600
+    chinese = read(f"datasets:{tmp_path}/d/chinese")
+    expected = read(tmp_path / "d" / "zh")
+    columns = ["text", "label", "about", "tags"]
+    assert chinese.select(columns).equals(expected.select(columns))
+    assert chinese.schema == expected.schema
+    both = read(f"datasets:{tmp_path}/d/english", columns=["id", "text"])
+    assert both["text"].to_list() == texts(7000, 4) + texts(0, 3600)
+    assert "label" not in both.columns
+
+
+def test_a_named_data_set_with_any_number_of_workers(tmp_path: Path) -> None:
+    repository(tmp_path / "d")
+    item = f"datasets:{tmp_path}/d/chinese:train"
+    for workers in (1, 2):
+        manifest = run(
+            *("dedup", item, "-o", tmp_path / f"out{workers}", "--method", "exact", "--workers", workers, "--json")
+        )
+        assert manifest["counts"]["documents_in"] == 15
+        assert manifest["inputs"][0]["path"] == "datasets:../d/chinese:train"
+    assert files(tmp_path / "out1", "")
+    assert files(tmp_path / "out1", "") == files(tmp_path / "out2", "")
+    assert input_paths(tmp_path / "out1") == [item]
+    findings = run("explain", row_id("d/chinese:train@1-of-3", 2), tmp_path / "out1", "--json")
+    assert "d/chinese:train@1-of-3#2" in json.dumps(findings)
+    dataset(100, 5).to_parquet(tmp_path / "d" / "zh" / "train-1.parquet")
+    with pytest.raises(ZeroToOneError, match="its input has changed"):
+        run("dedup", item, "-o", tmp_path / "out1", "--method", "exact", "--json")
+
+
+def test_a_data_set_that_changes_between_planning_and_reading(tmp_path: Path) -> None:
+    repository(tmp_path / "d")
+    units = plan_units([f"datasets:{tmp_path}/d/chinese:train"])
+    dataset(rows=5).to_parquet(tmp_path / "d" / "zh" / "train-9.parquet")
+    with pytest.raises(ZeroToOneError, match="other files than when this began"):
+        list(read_documents(units[0], Skipped()))
+
+
+def test_a_format_that_only_the_package_reads(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "train.csv").write_text('n,text\n1,"a, b"\n2,c\n')
+    found = read(f"datasets:{tmp_path}/d")
+    assert found.select("n", "text", "origin").rows() == [
+        (1, "a, b", "d:train@0-of-1#0"),
+        (2, "c", "d:train@0-of-1#1"),
+    ]
+
+
+def test_names_of_the_hub_stay_as_they_are(tmp_path: Path) -> None:
+    items = ["datasets:owner/name/config:train", "datasets:name"]
+    entries = input_entries(items, tmp_path / "out", 0)
+    assert [entry["path"] for entry in entries] == items
+    (tmp_path / "manifest.json").write_text(json.dumps({"inputs": entries}))
+    assert input_paths(tmp_path) == items
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ("datasets:{}/d/english:dev", "no split `dev`; it has train, test"),
+        ("datasets:{}/d", "Config name is missing"),
+        ("datasets:{}/d/fr", "BuilderConfig 'fr' not found"),
+        ("datasets:a/b/c/d", "no such folder, and not datasets:OWNER/NAME"),
+        ("datasets:", "no such folder, and not datasets:OWNER/NAME"),
+        ("datasets:{}/gone/x", "no such folder"),
+        ("datasets:nobody/nothing", "nobody/nothing"),
+        ("datasets:{}/text/", "no column `text`; it has content"),
+        ("datasets:{}/broken", "broken: Parquet magic bytes not found"),
+    ],
+)
+def test_data_sets_that_cannot_be_read(tmp_path: Path, item: str, message: str) -> None:
+    repository(tmp_path / "d")
+    for name, content in (("text", b"content\na\n"), ("broken", b"PAR1 of nothing")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"train.{'csv' if name == 'text' else 'parquet'}").write_bytes(content)
+    with pytest.raises(ZeroToOneError, match=re.escape(message)) as caught:
+        read(item.format(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_without_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(
+        ZeroToOneError, match=r"datasets:some/name: needs the extra: pip install 'zero-to-one\[datasets\]'"
+    ):
+        plan_units(["datasets:some/name"])
