@@ -20,7 +20,7 @@ from corpus.core.files import read_json, write_atomically
 from corpus.core.inputs import Unit
 from corpus.core.output import Claim, Manifest
 from corpus.core.parquet_files import open_parquet
-from corpus.filtering.edits import apply_edits
+from corpus.filtering.edits import EDITED_OUT, EDITS, apply_edits
 from corpus.filtering.filter import check_documents_left, count_decision, write_rules
 from corpus.filtering.ledger import (
     ABOUT,
@@ -33,6 +33,7 @@ from corpus.filtering.ledger import (
 )
 from corpus.filtering.recorded_edits import check_same_texts, language_keys, recorded_column, recorded_sources
 from corpus.filtering.rules import RuleSet, from_json, signal_column, to_json
+from corpus.filtering.signals import EDITED_WORDS
 from corpus.filtering.what_if import Question, decide_again, languages_found
 
 _BATCH_ROWS = 2048
@@ -142,10 +143,12 @@ def _full_columns(frame: pl.DataFrame, decision: pl.DataFrame, question: Questio
     """The ledger's rows as a filter with the new rule sets writes them."""
     signals = [name for name in frame.columns if ":" not in name and name not in (*ABOUT, *DECISION)]
     edited = [rule_set for rule_set in question.rule_sets if rule_set.edits]
-    counted = [edit_column(rule_set.name, edit.name) for rule_set in edited for edit in rule_set.edits]
-    measured = [name for name in signals if _measured_again(name, question.ledger)]
+    counted = [name for rule_set in edited for name in _edits_made(rule_set)]
+    measured = [name for name in signals if _measured_again(name, question.ledger)] + [EDITED_WORDS.name]
     again = [signal_column(rule_set.name, name) for rule_set in edited for name in measured]
-    types = {name: pl.Int64() for name in counted} | {name: frame.schema[name.split(":")[1]] for name in again}
+    kinds = {**frame.schema, EDITED_WORDS.name: pl.Float64()}
+    types = {name: kinds[name.split(":")[1]] for name in again}
+    types |= {name: pl.Int64() if is_edit_column(name) else pl.String() for name in counted}
     keys = pl.lit(language_keys(frame["lang"]))
     about = frame.select(ABOUT)
     rest = frame.select(
@@ -154,6 +157,13 @@ def _full_columns(frame: pl.DataFrame, decision: pl.DataFrame, question: Questio
         *(recorded_column(name, question.sources, keys).cast(types[name]) for name in again),
     )
     return pl.concat([about, decision, rest], how="horizontal")
+
+
+def _edits_made(rule_set: RuleSet) -> list[str]:
+    """The columns of what a set's edits took out, as a filter writes them."""
+    columns = [edit_column(rule_set.name, edit.name) for edit in rule_set.edits]
+    drops = any(EDITS[edit.name].keeps for edit in rule_set.edits)
+    return [*columns, signal_column(rule_set.name, EDITED_OUT)] if drops else columns
 
 
 def _measured_again(signal: str, ledger: Ledger) -> bool:
