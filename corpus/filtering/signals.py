@@ -40,8 +40,6 @@ SIGNALS_VERSION = 2
 LONGEST_MEASURED = 10_000_000  # characters of a text; bounds the memory
 STOP_WORDS_EN = ("the", "be", "to", "of", "and", "that", "have", "with")  # Rae et al. 2021, appendix A.1.1
 STOP_WORDS_ZH = tuple("的年在月是和日了於·為有被人中为他與後也而由")  # FineWeb-2, Mandarin Chinese
-# Of the definitions below: whoever changes what a signal counts raises it, and old ledgers are refused.
-SIGNALS_VERSION = 1
 # The commonest English words that carry grammar: articles, pronouns, prepositions, conjunctions, auxiliaries.
 _FUNCTION_WORDS = (
     "a about above across after against all along also although am among an and any are around as at be because "
@@ -61,7 +59,6 @@ POLICY_PHRASES = (
     "use of cookies",
     "use cookies",
 )
-LONGEST_MEASURED = 10_000_000  # characters of a text; bounds the memory
 _MARKS = ("javascript", "lorem ipsum", *POLICY_PHRASES)
 _POLICY = re.compile("|".join(POLICY_PHRASES))
 
