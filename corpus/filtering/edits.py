@@ -193,23 +193,26 @@ def _ends_a_sentence(lines: pl.Series, _: int) -> pl.Series:
 
 
 def _enough_words(lines: pl.Series, least: int) -> pl.Series:
-    counts = lines.str.count_matches(r"\S+").to_numpy().copy()
-    chinese = np.flatnonzero(lines.str.contains(_HAN).to_numpy())
-    if chinese.size:
-        counts[chinese] = count_words(lines.gather(chinese).to_list())
-    return pl.Series(counts >= least)
+    kept = lines.str.contains(rf"\S(?:\S*\s+\S){{{least - 1}}}") if least > 1 else lines != ""
+    wide = np.flatnonzero((lines.str.len_bytes() > lines.str.len_chars()).to_numpy())
+    chinese = wide[lines.gather(wide).str.contains(_HAN).to_numpy()]
+    return kept.scatter(chinese, count_words(lines.gather(chinese).to_list()) >= least)
 
 
 def _no_javascript(lines: pl.Series, _: int) -> pl.Series:
-    return ~lines.str.contains("(?i)javascript")
+    return ~lines.str.contains_any(["javascript"], ascii_case_insensitive=True)
 
 
 def _no_policy(lines: pl.Series, _: int) -> pl.Series:
-    return ~lines.str.contains("(?i)" + "|".join(POLICY_PHRASES))
+    return ~lines.str.contains_any(list(POLICY_PHRASES), ascii_case_insensitive=True)
 
 
 def _without_citations(lines: pl.Series, _: int) -> tuple[pl.Series, pl.Series]:
-    return lines.str.replace_all(_CITATION, "").str.strip_chars_end(), lines.str.count_matches(_CITATION)
+    counts = pl.repeat(0, lines.len(), dtype=pl.UInt32, eager=True)
+    marked = lines.str.contains("[", literal=True).arg_true()
+    cut = lines.gather(marked)
+    uncited = cut.str.replace_all(_CITATION, "").str.strip_chars_end()
+    return lines.scatter(marked, uncited), counts.scatter(marked, cut.str.count_matches(_CITATION))
 
 
 def _not_upper_case(lines: pl.Series, percent: int) -> pl.Series:

@@ -28,10 +28,11 @@ import numpy.typing as npt
 import polars as pl
 
 from corpus.filtering.signals_characters import character_signals
-from corpus.filtering.signals_hashing import hash_span
+from corpus.filtering.signals_hashing import hash_span, table_of
 from corpus.filtering.signals_kernels import all_signals
 from corpus.filtering.signals_lines import TEASERS, line_signals
 from corpus.filtering.signals_ngrams import FUNCTION_WORD, GOPHER_STOP_WORD, ngram_signals
+from corpus.filtering.signals_spans import find_lines, word_facts
 from corpus.text.characters import character_table, lower_table
 from corpus.text.words import chunks, code_points, find_words, text_offsets
 
@@ -59,7 +60,7 @@ POLICY_PHRASES = (
     "use of cookies",
     "use cookies",
 )
-_MARKS = ("javascript", "lorem ipsum", *POLICY_PHRASES)
+_MARKS = ("javascript", "lorem ipsum", "terms of use", "policy", "cookies")  # no phrase is without one
 _POLICY = re.compile("|".join(POLICY_PHRASES))
 
 
@@ -263,12 +264,13 @@ def compute_signals(texts: Sequence[str]) -> pl.DataFrame:
 
 
 def _counted(texts: Sequence[str]) -> npt.NDArray[np.float64]:
-    """What array code counts, shape [texts, signals]: words are found once for all of it."""
+    """What array code counts, shape [texts, signals]: words and lines are found once for all of it."""
     words, table, lower = find_words(texts), character_table(), lower_table()
+    facts, lines = word_facts(words, table), find_lines(words.codes, words.offsets, table)
     parts = [np.zeros((len(texts), len(group))) for group in (COUNTED, NGRAMS, LINES, CHARACTERS)]
-    all_signals(*words, table, *_stop_words(), parts[0])
-    ngram_signals(*words, table, lower, *_function_words(), parts[1])
-    line_signals(words.codes, words.offsets, table, lower, *_teasers(), parts[2])
+    all_signals(words, facts, lines, table, *_stop_words(), parts[0])
+    ngram_signals(words, facts, table, lower, *_function_words(), parts[1])
+    line_signals(words.codes, words.offsets, lines, table, lower, *_teasers(), parts[2])
     character_signals(words.codes, words.offsets, table, lower, parts[3])
     return np.concatenate(parts, axis=1)
 
@@ -288,19 +290,19 @@ def _search(text: str) -> tuple[int, int, int]:
 
 @lru_cache(maxsize=1)
 def _stop_words() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """Sorted hashes of the stop words and the bit of each: English ones from bit 0, Chinese ones from bit 32."""
-    return _hashed({word: bit for bit, word in (*enumerate(STOP_WORDS_EN), *enumerate(STOP_WORDS_ZH, start=32))})
+    """A table of the stop words, each with a bit of its own: English ones from bit 0, Chinese ones from bit 32."""
+    numbered = (*enumerate(STOP_WORDS_EN), *enumerate(STOP_WORDS_ZH, start=32))
+    return _by_hash({word: 1 << number for number, word in numbered})
 
 
 @lru_cache(maxsize=1)
 def _function_words() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
     bits = dict.fromkeys((*FUNCTION_WORDS_EN, *STOP_WORDS_ZH), FUNCTION_WORD)
-    return _hashed(bits | {word: bits.get(word, 0) | GOPHER_STOP_WORD for word in STOP_WORDS_EN})
+    return _by_hash(bits | {word: bits.get(word, 0) | GOPHER_STOP_WORD for word in STOP_WORDS_EN})
 
 
-def _hashed(bits: dict[str, int]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    hashed = sorted((int(hash_span(code_points([word]), 0, len(word))), bit) for word, bit in bits.items())
-    return np.array([key for key, _ in hashed], np.uint64), np.array([bit for _, bit in hashed], np.uint64)
+def _by_hash(bits: dict[str, int]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    return table_of({int(hash_span(code_points([word]), 0, len(word))): value for word, value in bits.items()})
 
 
 @lru_cache(maxsize=1)

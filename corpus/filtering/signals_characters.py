@@ -18,7 +18,6 @@ Flags = npt.NDArray[np.uint8]
 
 RUN = 13  # characters (ChineseWebText)
 _NEWLINE, _CURLY_OPEN, _CURLY_CLOSE, _BRACKET_OPEN, _BRACKET_CLOSE = 10, 0x7B, 0x7D, 0x3010, 0x3011
-_LAST = 0x110000
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -33,29 +32,59 @@ def character_signals(
     longest = 1
     for text in range(offsets.size - 1):
         longest = max(longest, offsets[text + 1] - offsets[text])
-    counts, plain = np.zeros(_LAST, dtype=np.int64), np.empty(longest, dtype=np.uint32)
+    greatest = np.uint32(0)
+    for code in codes:
+        greatest = max(greatest, code)
+    counts, plain = np.zeros(greatest + 1, dtype=np.int64), np.empty(longest, dtype=np.uint32)
     size = 64
     while size < 8 * longest and size < 1 << 24:
         size *= 2
     flags = np.zeros(size, dtype=np.uint8)
     for text in range(offsets.size - 1):
         own = codes[offsets[text] : offsets[text + 1]]
-        _kinds(own, table, out[text, 0:5])
-        _distribution(own, counts, out[text, 5:7])
-        out[text, 7] = _repeated_runs(own, table, lower, plain, flags)
+        row = out[text]
+        _distribution(own, table, counts, plain, row[0:7])
+        row[7] = _repeated_runs(own, table, lower, plain, flags)
 
 
 @numba.njit(cache=True)
-def _kinds(codes: Codes, table: Table, out: Row) -> None:
-    curly, upper, digits, written, punctuation, inside, opened = 0, 0, 0, 0, 0, 0, -1
+def _distribution(codes: Codes, table: Table, counts: Counts, distinct: Codes, out: Row) -> None:
+    """Kinds of characters, distinct ones to all, and their entropy in nats; `counts` is zero again after."""
+    found = 0
     for at in range(codes.size):
         code = codes[at]
-        kind = table[code]
-        curly += code in (_CURLY_OPEN, _CURLY_CLOSE)
-        upper += (kind & UPPER) != 0
-        digits += (kind & DIGIT) != 0
-        written += (kind & (CONTENT | SPACE)) != 0
-        punctuation += (kind & PUNCTUATION) != 0
+        if not counts[code]:
+            distinct[found] = code
+            found += 1
+        counts[code] += 1
+    upper, digits, written, punctuation, entropy = 0, 0, 0, 0, 0.0
+    curly, inside = 0, 0
+    for k in range(found):
+        code = distinct[k]
+        count, kind = counts[code], table[code]
+        curly += count if code in (_CURLY_OPEN, _CURLY_CLOSE) else 0
+        inside += _bracketed(codes) if code == _BRACKET_OPEN else 0
+        upper += count if kind & UPPER else 0
+        digits += count if kind & DIGIT else 0
+        written += count if kind & (CONTENT | SPACE) else 0
+        punctuation += count if kind & PUNCTUATION else 0
+        entropy -= count / codes.size * np.log(count / codes.size)
+        counts[code] = 0
+    out[0] = share(curly, codes.size)
+    out[1] = share(upper, codes.size)
+    out[2] = share(digits, written)
+    out[3] = share(punctuation, codes.size)
+    out[4] = share(inside, codes.size)
+    out[5] = share(found, codes.size)
+    out[6] = max(entropy, 0.0)
+
+
+@numba.njit(cache=True)
+def _bracketed(codes: Codes) -> int:
+    """How many characters stand between 【 and 】 of one line."""
+    inside, opened = 0, -1
+    for at in range(codes.size):
+        code = codes[at]
         if code == _BRACKET_OPEN and opened < 0:
             opened = at
         elif code == _BRACKET_CLOSE and opened >= 0:
@@ -63,27 +92,7 @@ def _kinds(codes: Codes, table: Table, out: Row) -> None:
             opened = -1
         elif code == _NEWLINE:
             opened = -1
-    out[0] = share(curly, codes.size)
-    out[1] = share(upper, codes.size)
-    out[2] = share(digits, written)
-    out[3] = share(punctuation, codes.size)
-    out[4] = share(inside, codes.size)
-
-
-@numba.njit(cache=True)
-def _distribution(codes: Codes, counts: Counts, out: Row) -> None:
-    """Distinct characters to all, and the entropy of their distribution in nats; `counts` is zero again after."""
-    for at in range(codes.size):
-        counts[codes[at]] += 1
-    distinct, entropy = 0, 0.0
-    for at in range(codes.size):
-        count = counts[codes[at]]
-        if count:
-            distinct += 1
-            entropy -= count / codes.size * np.log(count / codes.size)
-            counts[codes[at]] = 0
-    out[0] = share(distinct, codes.size)
-    out[1] = max(entropy, 0.0)
+    return inside
 
 
 @numba.njit(cache=True)
@@ -100,34 +109,33 @@ def _repeated_runs(codes: Codes, table: Table, lower: Codes, plain: Codes, flags
     runs = length - RUN + 1
     if runs < 2:
         return 0.0
-    size = 64
+    size, shift = 64, 58
     while size < 8 * runs and size < flags.size:
-        size *= 2
+        size, shift = 2 * size, shift - 1
     flags[:size] = 0
-    mask = np.uint64(size - 1)
     key = _first_run(plain)
     power = _power()
     candidates = 0
     for at in range(runs):
-        place = mix(key) & mask
+        place = key >> np.uint64(shift)  # the upper bits depend on all of the key
         candidates += flags[place] > 0
-        flags[place] = min(flags[place] + 1, 2)
+        flags[place] = 1 if flags[place] == 0 else 2
         if at + 1 < runs:
             key = key * _BASE + np.uint64(plain[at + RUN]) - np.uint64(plain[at]) * power
     if not candidates:
         return 0.0
-    return share(_counted_runs(plain, runs, flags, mask, new_slots(2 * candidates)), runs)
+    return share(_counted_runs(plain, runs, flags, np.uint64(shift), new_slots(2 * candidates)), runs)
 
 
 @numba.njit(cache=True)
-def _counted_runs(plain: Codes, runs: int, flags: Flags, mask: Any, used: Slots) -> int:
+def _counted_runs(plain: Codes, runs: int, flags: Flags, shift: Any, used: Slots) -> int:
     keys, stamps, counts, _ = used
     slots = slot_mask(keys.size, used)
     key, power, stamp = _first_run(plain), _power(), np.uint64(1)
     repeated = 0
     for at in range(runs):
-        mixed = mix(key)
-        if flags[mixed & mask] > 1:
+        if flags[key >> shift] > 1:
+            mixed = mix(key)
             slot = find_slot(used, stamp, slots, mixed)
             if stamps[slot] != stamp:
                 keys[slot], stamps[slot], counts[slot] = mixed, stamp, 0

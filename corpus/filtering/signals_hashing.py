@@ -18,7 +18,6 @@ Hashes = npt.NDArray[np.uint64]
 # A hash table without removal: keys, the stamp of the use that filled each slot, counts, first positions.
 Slots = tuple[Hashes, npt.NDArray[np.uint64], Positions, Positions]
 
-_NEWLINE = 10
 _SEED = np.uint64(0xCBF29CE484222325)
 _PRIME = np.uint64(0x100000001B3)
 _ONE = np.uint64(1)
@@ -35,14 +34,11 @@ def new_slots(items: int) -> Slots:
 
 
 @numba.njit(cache=True)
-def most_lines(codes: Codes, offsets: Positions) -> int:
-    """How many lines the text with the most of them has."""
+def most_lines(firsts: Positions) -> int:
+    """How many lines the text with the most of them has; text k has those from firsts[k] to firsts[k + 1]."""
     most = 1
-    for text in range(offsets.size - 1):
-        lines = 1
-        for at in range(offsets[text], offsets[text + 1]):
-            lines += codes[at] == _NEWLINE
-        most = max(most, lines)
+    for text in range(firsts.size - 1):
+        most = max(most, firsts[text + 1] - firsts[text])
     return most
 
 
@@ -53,6 +49,45 @@ def hash_span(codes: Codes, first: int, last: int) -> Any:
     for at in range(first, last):
         key = (key ^ np.uint64(codes[at])) * _PRIME
     return mix(key)
+
+
+@numba.njit(cache=True)
+def hash_line(codes: Codes, first: int, last: int) -> Any:
+    """Another 64-bit hash of codes[first:last], for longer spans: two characters at a time."""
+    one, other, at = _SEED, _PRIME, first
+    while at + 1 < last:
+        one = (one ^ np.uint64(codes[at])) * _PRIME
+        other = (other ^ np.uint64(codes[at + 1])) * _PRIME
+        at += 2
+    if at < last:
+        one = (one ^ np.uint64(codes[at])) * _PRIME
+    return mix(one + mix(other + np.uint64(last - first)))
+
+
+@numba.njit(cache=True)
+def bits_of(keys: Hashes, bits: Hashes, key: Any) -> Any:
+    """The bits of the key in a table as `table_of` makes it, 0 where it has none."""
+    mask = np.uint64(keys.size - 1)
+    slot = key & mask
+    while keys[slot] != 0:
+        if keys[slot] == key:
+            return bits[slot]
+        slot = (slot + _ONE) & mask
+    return np.uint64(0)
+
+
+def table_of(bits: dict[int, int]) -> tuple[Hashes, Hashes]:
+    """A hash table for `bits_of`: keys and bits by slot; key 0 marks an empty one."""
+    slots = 16
+    while slots < 4 * len(bits):
+        slots *= 2
+    keys, values = np.zeros(slots, np.uint64), np.zeros(slots, np.uint64)
+    for key, value in bits.items():
+        slot = key % slots
+        while keys[slot]:
+            slot = (slot + 1) % slots
+        keys[slot], values[slot] = key, value
+    return keys, values
 
 
 @numba.njit(cache=True)

@@ -15,19 +15,24 @@ import numpy.typing as npt
 from corpus.filtering.signals_hashing import (
     Hashes,
     Slots,
-    hash_span,
+    bits_of,
+    hash_line,
+    mix,
     most_lines,
     new_slots,
     seen,
     share,
     slot_mask,
 )
+from corpus.filtering.signals_spans import Lines, WordFacts
 from corpus.text.characters import ALPHABETIC, CONTENT, LINE_BREAK, LOWER, QUOTE, SPACE, TERMINAL
 from corpus.text.segmentation import Codes, Positions, Table
+from corpus.text.words import Words
 
 Row = npt.NDArray[np.float64]
 
 SHORT_LINE = 30
+_LONGEST_STOP_WORD = 4  # characters
 _NEWLINE, _FULL_STOP, _HASH, _ELLIPSIS, _HYPHEN, _BULLET, _CURLY = 10, 0x2E, 0x23, 0x2026, 0x2D, 0x2022, 0x7B
 _FIRST_FULL_WIDTH = 0x3000
 _FIRST_HAN, _LAST_HAN = 0x4E00, 0x9FA5  # 一 to 龥
@@ -36,75 +41,51 @@ _ONE = np.uint64(1)
 
 @numba.njit(cache=True)
 def all_signals(
-    codes: Codes,
-    offsets: Positions,
-    starts: Positions,
-    ends: Positions,
-    firsts: Positions,
+    words: Words,
+    facts: WordFacts,
+    lines: Lines,
     table: Table,
     stop_hashes: Hashes,
     stop_bits: Hashes,
     out: npt.NDArray[np.float64],
 ) -> None:
-    """Fill `out` [texts, signals] from texts and words as `corpus.text.words.Words` has them.
+    """Fill `out` [texts, signals] from texts, their words and lines.
 
-    `stop_hashes` [words] and `stop_bits` [words]: the hash of every stop word and its bit: those below bit 32
-    are English, the others Chinese.
+    `stop_hashes`, `stop_bits`: a table of the stop words (`table_of`), each with a bit of its own: those below
+    bit 32 are English, the others Chinese.
     """
-    used = new_slots(most_lines(codes, offsets))
+    used = new_slots(most_lines(lines.firsts))
     stamp = np.uint64(0)
-    for text in range(offsets.size - 1):
-        first, last = offsets[text], offsets[text + 1]
-        words = firsts[text + 1] - firsts[text]
-        own = codes[first:last]
-        own_starts = starts[firsts[text] : firsts[text + 1]] - first
-        own_ends = ends[firsts[text] : firsts[text + 1]] - first
+    for text in range(words.offsets.size - 1):
+        own = words.codes[words.offsets[text] : words.offsets[text + 1]]
+        first, last = words.firsts[text], words.firsts[text + 1]
         row = out[text]
-        _words(own, words, table, own_starts, own_ends, stop_hashes, stop_bits, row[0:8])
-        newlines = _characters(own, words, table, row[8:14])
+        row[0] = own.size
+        lengths = words.ends[first:last] - words.starts[first:last]
+        _words(lengths, facts.hashes[first:last], facts.kinds[first:last], stop_hashes, stop_bits, row[1:8])
+        newlines = lines.firsts[text + 1] - lines.firsts[text] - 1
+        _characters(own, last - first, newlines, table, row[8:14])
         _split_lines(own, table, row[14:17])
-        _lines(own, table, newlines, used, stamp + np.uint64(1), row[17:20])
-        _parts(own, table, 1, newlines, used, stamp + np.uint64(2), row[20:22])
-        _parts(own, table, 2, newlines, used, stamp + np.uint64(3), row[22:24])
+        _lines(words.codes, lines, text, own.size, table, used, stamp + np.uint64(1), row[17:20])
+        _line_parts(lines, text, own.size, used, stamp + np.uint64(2), row[20:22])
+        _paragraphs(words.codes, lines, text, own.size, used, stamp + np.uint64(3), row[22:24])
         stamp += np.uint64(3)
 
 
 @numba.njit(cache=True)
-def _has_content(codes: Codes, first: int, last: int, table: Table) -> bool:
-    """Whether a word has a letter, mark or digit, and is not punctuation alone."""
-    for at in range(first, last):  # noqa: SIM110 - compiled
-        if table[codes[at]] & CONTENT:
-            return True
-    return False
-
-
-@numba.njit(cache=True)
 def _words(
-    codes: Codes,
-    words: int,
-    table: Table,
-    starts: Positions,
-    ends: Positions,
-    stop_hashes: Hashes,
-    stop_bits: Hashes,
-    out: Row,
+    lengths: Positions, hashes: Hashes, kinds: Table, stop_hashes: Hashes, stop_bits: Hashes, out: Row
 ) -> None:
     plain, characters, longest, alphabetic = 0, 0, 0, 0
     found = np.uint64(0)
-    for k in range(words):
-        if _has_content(codes, starts[k], ends[k], table):
+    for k in range(lengths.size):
+        if kinds[k] & CONTENT:
             plain += 1
-            characters += ends[k] - starts[k]
-            longest = max(longest, ends[k] - starts[k])
-        for at in range(starts[k], ends[k]):
-            if table[codes[at]] & ALPHABETIC:
-                alphabetic += 1
-                break
-        if ends[k] - starts[k] <= 4:
-            key = hash_span(codes, starts[k], ends[k])
-            place = np.searchsorted(stop_hashes, key)
-            if place < stop_hashes.size and stop_hashes[place] == key:
-                found |= _ONE << stop_bits[place]
+            characters += lengths[k]
+            longest = max(longest, lengths[k])
+        alphabetic += (kinds[k] & ALPHABETIC) != 0
+        if lengths[k] <= _LONGEST_STOP_WORD:
+            found |= bits_of(stop_hashes, stop_bits, hashes[k])
     english, chinese = 0, 0
     for bit in range(64):
         if found >> np.uint64(bit) & _ONE:
@@ -112,38 +93,48 @@ def _words(
                 english += 1
             else:
                 chinese += 1
-    out[0] = codes.size
-    out[1] = plain
-    out[2] = words
-    out[3] = share(characters, plain)
-    out[4] = longest
-    out[5] = share(alphabetic, words)
-    out[6] = english
-    out[7] = chinese
+    out[0] = plain
+    out[1] = lengths.size
+    out[2] = share(characters, plain)
+    out[3] = longest
+    out[4] = share(alphabetic, lengths.size)
+    out[5] = english
+    out[6] = chinese
 
 
 @numba.njit(cache=True)
-def _characters(codes: Codes, words: int, table: Table, out: Row) -> int:
-    """Counts over single characters; returns the number of `\\n`."""
-    hashes, ellipses, newlines, curly, han, dots = 0, 0, 0, 0, 0, 0
-    for at in range(codes.size):
+def _characters(codes: Codes, words: int, newlines: int, table: Table, out: Row) -> None:
+    """Counts over single characters."""
+    hashes, ellipses, curly, han = 0, 0, 0, 0
+    for at in range(codes.size):  # no branch and no memory of what came before: many characters at a time
         code = codes[at]
-        dots = dots + 1 if code == _FULL_STOP else 0
-        if dots == 3:
-            ellipses += 1
-            dots = 0
         hashes += code == _HASH
         ellipses += code == _ELLIPSIS
-        newlines += code == _NEWLINE
         curly += code == _CURLY
-        han += _FIRST_HAN <= code <= _LAST_HAN
+        han += (code >= _FIRST_HAN) & (code <= _LAST_HAN)
     out[0] = share(hashes, words)
-    out[1] = share(ellipses, words)
+    out[1] = share(ellipses + _three_dots(codes), words)
     out[2] = share(newlines, words)
     out[3] = curly
     out[4] = share(han, codes.size)
     out[5] = _sentences(codes, table)
-    return newlines
+
+
+@numba.njit(cache=True)
+def _three_dots(codes: Codes) -> int:
+    """How often `...` stands there."""
+    found, at = 0, 2
+    while at < codes.size:
+        if codes[at] != _FULL_STOP:
+            at += 3
+        elif codes[at - 1] != _FULL_STOP:
+            at += 2
+        elif codes[at - 2] != _FULL_STOP:
+            at += 1
+        else:
+            found += 1
+            at += 3
+    return found
 
 
 @numba.njit(cache=True)
@@ -205,58 +196,70 @@ def _split_lines(codes: Codes, table: Table, out: Row) -> None:
 
 
 @numba.njit(cache=True)
-def _lines(codes: Codes, table: Table, newlines: int, used: Slots, stamp: Any, out: Row) -> None:
+def _lines(
+    codes: Codes, lines: Lines, text: int, size: int, table: Table, used: Slots, stamp: Any, out: Row
+) -> None:
     """Over the lines between `\\n` that are not blank, each with its space at both ends."""
-    lines, terminal, short, repeated, at = 0, 0, 0, 0, 0
-    mask = slot_mask(newlines + 1, used)
-    while at <= codes.size:
-        stop = at
-        while stop < codes.size and codes[stop] != _NEWLINE:
-            stop += 1
-        solid = at
-        while solid < stop and table[codes[solid]] & SPACE:
-            solid += 1
-        if solid < stop:
-            lines += 1
-            terminal += (table[codes[stop - 1]] & TERMINAL) != 0
-            short += stop - at <= SHORT_LINE
-            if seen(used, stamp, mask, hash_span(codes, at, stop)):
-                repeated += stop - at
-        at = stop + 1
-    out[0] = share(terminal, lines)
-    out[1] = share(short, lines)
-    out[2] = share(repeated, codes.size - newlines)
+    first, last = lines.firsts[text], lines.firsts[text + 1]
+    solid, terminal, short, repeated = 0, 0, 0, 0
+    mask = slot_mask(last - first, used)
+    for k in range(first, last):
+        if lines.solid_starts[k] == lines.solid_ends[k]:
+            continue
+        length = lines.ends[k] - lines.starts[k]
+        solid += 1
+        terminal += (table[codes[lines.ends[k] - 1]] & TERMINAL) != 0
+        short += length <= SHORT_LINE
+        if seen(used, stamp, mask, lines.hashes[k]):
+            repeated += length
+    out[0] = share(terminal, solid)
+    out[1] = share(short, solid)
+    out[2] = share(repeated, size - (last - first - 1))
 
 
 @numba.njit(cache=True)
-def _parts(codes: Codes, table: Table, least: int, newlines: int, used: Slots, stamp: Any, out: Row) -> None:
-    """Repeated parts between runs of `least` or more `\\n`: lines for 1, paragraphs (stripped text) for 2."""
-    first, last = 0, codes.size
-    if least > 1:
-        while first < last and table[codes[first]] & SPACE:
-            first += 1
-        while last > first and table[codes[last - 1]] & SPACE:
-            last -= 1
+def _line_parts(lines: Lines, text: int, size: int, used: Slots, stamp: Any, out: Row) -> None:
+    """Repeated parts between runs of `\\n`: the lines that have a character, and what is empty at both ends."""
+    first, last = lines.firsts[text], lines.firsts[text + 1]
     parts, repeated, characters = 0, 0, 0
-    mask = slot_mask(newlines + 1, used)
-    at = first
-    while at <= last:
-        stop = at
-        run = 0
-        while stop < last:
-            run = 0
-            while stop + run < last and codes[stop + run] == _NEWLINE:
-                run += 1
-            if run >= least:
-                break
-            stop += max(run, 1)
-            run = 0
+    mask = slot_mask(last - first, used)
+    for k in range(first, last):
+        length = lines.ends[k] - lines.starts[k]
+        if length == 0 and k not in (first, last - 1):
+            continue
         parts += 1
-        if seen(used, stamp, mask, hash_span(codes, at, stop)):
+        if seen(used, stamp, mask, lines.hashes[k]):
             repeated += 1
-            characters += stop - at
-        if stop >= last:
-            break
-        at = stop + run
+            characters += length
     out[0] = share(repeated, parts)
-    out[1] = share(characters, codes.size)
+    out[1] = share(characters, size)
+
+
+@numba.njit(cache=True)
+def _paragraphs(codes: Codes, lines: Lines, text: int, size: int, used: Slots, stamp: Any, out: Row) -> None:
+    """Repeated parts between two or more `\\n` of the text without the space at its ends."""
+    first, last = lines.firsts[text], lines.firsts[text + 1]
+    while first < last and lines.solid_starts[first] == lines.solid_ends[first]:
+        first += 1
+    while last > first and lines.solid_starts[last - 1] == lines.solid_ends[last - 1]:
+        last -= 1
+    parts, repeated, characters = 0, 0, 0
+    mask = slot_mask(last - first, used)
+    at = first
+    while at < last:
+        key, length = np.uint64(0), 0
+        while at < last and lines.ends[at] > lines.starts[at]:
+            start = lines.solid_starts[at] if at == first else lines.starts[at]
+            stop = lines.solid_ends[at] if at == last - 1 else lines.ends[at]
+            whole = start == lines.starts[at] and stop == lines.ends[at]
+            key = mix(key + (lines.hashes[at] if whole else hash_line(codes, start, stop)))
+            length += stop - start + 1
+            at += 1
+        parts += 1
+        if seen(used, stamp, mask, key):
+            repeated += 1
+            characters += length - 1
+        while at < last and lines.ends[at] == lines.starts[at]:
+            at += 1
+    out[0] = share(repeated, parts)
+    out[1] = share(characters, size)

@@ -11,12 +11,13 @@ import numpy.typing as npt
 from corpus.filtering.signals_hashing import (
     Slots,
     find_slot,
-    hash_span,
+    mix,
     most_lines,
     new_slots,
     share,
     slot_mask,
 )
+from corpus.filtering.signals_spans import Lines
 from corpus.text.characters import CONTENT, NUMERIC, SPACE, UPPER
 from corpus.text.segmentation import Codes, Positions, Table
 
@@ -29,13 +30,14 @@ TEASERS = ("展开", "更多", "。。。", "readmore", "read more")  # MAP-NEO
 _TERMINAL_CODES = tuple(ord(mark) for mark in TERMINAL_MARKS)
 _BULLET_CODES = tuple(ord(mark) for mark in BULLETS)
 _MARKER_CODES = tuple(ord(mark) for mark in LIST_MARKERS)
-_NEWLINE, _LAST_ASCII = 10, 0x7F
+_LAST_ASCII = 0x7F
 
 
 @numba.njit(cache=True)
 def line_signals(
     codes: Codes,
     offsets: Positions,
+    lines: Lines,
     table: Table,
     lower: Codes,
     teasers: Codes,
@@ -47,34 +49,34 @@ def line_signals(
     `lower` [code points]: the lower case of each. `teasers`: code points of the phrases, the k-th from
     teaser_bounds[k] to teaser_bounds[k + 1].
     """
-    used = new_slots(most_lines(codes, offsets))
+    used = new_slots(most_lines(lines.firsts))
     for text in range(offsets.size - 1):
-        own = codes[offsets[text] : offsets[text + 1]]
         row = out[text]
-        lines = _lines(own, table, lower, teasers, teaser_bounds, row[0:8])
-        _every_occurrence(own, table, 1, lines, used, np.uint64(2 * text + 1), row[8:10])
-        _every_occurrence(own, table, 2, lines, used, np.uint64(2 * text + 2), row[10:12])
+        _lines(codes, lines, text, table, lower, teasers, teaser_bounds, row[0:7])
+        row[7] = (offsets[text + 1] - offsets[text]) / (lines.firsts[text + 1] - lines.firsts[text])
+        _every_line(lines, text, used, np.uint64(2 * text + 1), row[8:10])
+        _every_paragraph(lines, text, used, np.uint64(2 * text + 2), row[10:12])
 
 
 @numba.njit(cache=True)
-def _lines(codes: Codes, table: Table, lower: Codes, teasers: Codes, teaser_bounds: Positions, out: Row) -> int:
-    """Over the lines between `\\n` that are not blank, stripped; returns the number of all lines."""
-    every, lines, terminal, bullets, markers, ending, at = 0, 0, 0, 0, 0, 0, 0
+def _lines(
+    codes: Codes,
+    lines: Lines,
+    text: int,
+    table: Table,
+    lower: Codes,
+    teasers: Codes,
+    teaser_bounds: Positions,
+    out: Row,
+) -> None:
+    """Over the lines between `\\n` that are not blank, stripped."""
+    solid, terminal, bullets, markers, ending = 0, 0, 0, 0, 0
     capitals, numbers = 0.0, 0.0
-    while at <= codes.size:
-        stop = at
-        while stop < codes.size and codes[stop] != _NEWLINE:
-            stop += 1
-        first, last = at, stop
-        while first < last and table[codes[first]] & SPACE:
-            first += 1
-        while last > first and table[codes[last - 1]] & SPACE:
-            last -= 1
-        every += 1
-        at = stop + 1
+    for line in range(lines.firsts[text], lines.firsts[text + 1]):
+        first, last = lines.solid_starts[line], lines.solid_ends[line]
         if first == last:
             continue
-        lines += 1
+        solid += 1
         terminal += codes[last - 1] in _TERMINAL_CODES
         bullets += codes[first] in _BULLET_CODES
         markers += codes[first] in _MARKER_CODES
@@ -87,18 +89,16 @@ def _lines(codes: Codes, table: Table, lower: Codes, teasers: Codes, teaser_boun
             kind = table[codes[place]]
             upper += (kind & UPPER) != 0
             numeric += (kind & NUMERIC) != 0
-            plain += codes[place] > _LAST_ASCII or (kind & (CONTENT | SPACE)) != 0
+            plain += (codes[place] > _LAST_ASCII) | ((kind & (CONTENT | SPACE)) != 0)
         capitals += upper / (last - first)
         numbers += share(numeric, plain)
-    out[0] = lines
-    out[1] = share(terminal, lines)
-    out[2] = share(bullets, lines)
-    out[3] = share(markers, lines)
-    out[4] = share(ending, lines)
-    out[5] = share(capitals, lines)
-    out[6] = share(numbers, lines)
-    out[7] = codes.size / every
-    return every
+    out[0] = solid
+    out[1] = share(terminal, solid)
+    out[2] = share(bullets, solid)
+    out[3] = share(markers, solid)
+    out[4] = share(ending, solid)
+    out[5] = share(capitals, solid)
+    out[6] = share(numbers, solid)
 
 
 @numba.njit(cache=True)
@@ -112,36 +112,57 @@ def _ends_with(codes: Codes, first: int, last: int, lower: Codes, phrase: Codes)
 
 
 @numba.njit(cache=True)
-def _every_occurrence(
-    codes: Codes, table: Table, newlines: int, lines: int, used: Slots, stamp: Any, out: Row
-) -> None:
-    """Parts between so many `\\n` that are not blank: share of those that stand more than once, all counted."""
-    keys, stamps, counts, _ = used
-    mask = slot_mask(lines, used)
-    parts, characters, repeated, repeated_characters, at = 0, 0, 0, 0, 0
-    while at <= codes.size:
-        stop, blank = at, True
-        while stop < codes.size and not _breaks(codes, stop, newlines):
-            blank = blank and (table[codes[stop]] & SPACE) != 0
-            stop += 1
-        if not blank:
-            parts += 1
-            characters += stop - at
-            key = hash_span(codes, at, stop)
-            slot = find_slot(used, stamp, mask, key)
-            if stamps[slot] != stamp:
-                keys[slot], stamps[slot], counts[slot] = key, stamp, 0
-            counts[slot] += 1
-            times = 2 if counts[slot] == 2 else 1 if counts[slot] > 2 else 0
-            repeated += times
-            repeated_characters += times * (stop - at)
-        at = stop + newlines
+def _every_line(lines: Lines, text: int, used: Slots, stamp: Any, out: Row) -> None:
+    """Lines that are not blank: share of those that stand more than once, all of them counted."""
+    first, last = lines.firsts[text], lines.firsts[text + 1]
+    mask = slot_mask(last - first, used)
+    parts, characters, repeated, repeated_characters = 0, 0, 0, 0
+    for k in range(first, last):
+        if lines.solid_starts[k] == lines.solid_ends[k]:
+            continue
+        length = lines.ends[k] - lines.starts[k]
+        parts += 1
+        characters += length
+        times = _newly_repeated(lines.hashes[k], used, stamp, mask)
+        repeated += times
+        repeated_characters += times * length
     out[0] = share(repeated, parts)
     out[1] = share(repeated_characters, characters)
 
 
 @numba.njit(cache=True)
-def _breaks(codes: Codes, at: int, newlines: int) -> bool:
-    if codes[at] != _NEWLINE:
-        return False
-    return newlines == 1 or (at + 1 < codes.size and codes[at + 1] == _NEWLINE)
+def _every_paragraph(lines: Lines, text: int, used: Slots, stamp: Any, out: Row) -> None:
+    """The same for what stands between two `\\n`; a third one begins the next paragraph."""
+    first, last = lines.firsts[text], lines.firsts[text + 1]
+    mask = slot_mask(last - first, used)
+    parts, characters, repeated, repeated_characters, at = 0, 0, 0, 0, first
+    while at < last:
+        key, blank, start, going_on = np.uint64(0), True, lines.starts[at], True
+        stop = start
+        while going_on:
+            key = mix(key + lines.hashes[at])
+            blank = blank and lines.solid_starts[at] == lines.solid_ends[at]
+            stop = lines.ends[at]
+            ended = at + 2 < last and lines.ends[at + 1] == lines.starts[at + 1]
+            going_on = not ended and at + 1 < last
+            at += 2 if ended else 1
+        if blank:
+            continue
+        parts += 1
+        characters += stop - start
+        times = _newly_repeated(key, used, stamp, mask)
+        repeated += times
+        repeated_characters += times * (stop - start)
+    out[0] = share(repeated, parts)
+    out[1] = share(repeated_characters, characters)
+
+
+@numba.njit(cache=True)
+def _newly_repeated(key: Any, used: Slots, stamp: Any, mask: Any) -> int:
+    """How many occurrences of the key are known as repeated by this one: the second tells of the first, too."""
+    keys, stamps, counts, _ = used
+    slot = find_slot(used, stamp, mask, key)
+    if stamps[slot] != stamp:
+        keys[slot], stamps[slot], counts[slot] = key, stamp, 0
+    counts[slot] += 1
+    return 2 if counts[slot] == 2 else 1 if counts[slot] > 2 else 0

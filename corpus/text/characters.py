@@ -22,6 +22,7 @@ CONTENT = 1024  # a letter, mark or number: what makes a word of a token
 UPPER = 2048  # str.isupper
 NUMERIC = 4096  # str.isnumeric
 PUNCTUATION = 8192  # Unicode's categories P, and the ASCII symbols
+NORMAL = 16384  # neither ASCII punctuation nor with another lower case: what normalizing leaves as it is
 
 _HAN_RANGE = (0x4E00, 0x9FD5)
 _IDEOGRAPHS = ((0x3400, 0x4DBF), (0x9FD6, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x323AF))
@@ -61,6 +62,9 @@ def character_table() -> npt.NDArray[np.uint16]:
         table[int(low, 16) : int(high or low, 16) + 1] |= TERMINAL
     for characters, bit in ((_LINE_BREAKS, LINE_BREAK), (_QUOTES, QUOTE)):
         table[[ord(character) for character in characters]] |= bit
+    table[lower_table() == np.arange(table.size)] |= NORMAL
+    plain_ascii = table[:128]
+    plain_ascii[plain_ascii & CONTENT == 0] &= ~np.uint16(NORMAL)
     return table
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from corpus.text.characters import CONTENT, character_table
 from corpus.text.segmentation import Codes, Dictionary, Positions, chinese_dictionary, no_dictionary, split_texts
 
-_CHUNK_CHARACTERS = 4_000_000
+_CHUNK_CHARACTERS = 500_000  # what array code makes of them stays in the processor's cache
 
 
 class Words(NamedTuple):
@@ -63,7 +63,7 @@ def count_words(texts: Sequence[str]) -> npt.NDArray[np.int64]:
 
 
 def chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Runs of texts with some millions of characters each: bounds the memory of array code."""
+    """Runs of texts of about half a million characters each: bounds the memory of array code."""
     first = size = 0
     for at, text in enumerate(texts):
         if size and size + len(text) > _CHUNK_CHARACTERS:
