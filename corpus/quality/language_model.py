@@ -17,7 +17,7 @@ from corpus.text.words import chunks
 LONGEST_TEXT = 1_000_000  # characters: bounds the memory that one document takes
 _LARGEST_EXPONENT = 300.0  # a model may give a word no probability at all
 _EXTRA = "`corpus quality perplexity` needs the extra: pip install 'zero-to-one[kenlm]'"
-_KENLM_CAUSE = re.compile(r" threw \w+(?: because `.*?')?\. (.*?)(?: in file .*)?\)?$", re.DOTALL)
+_KENLM_CAUSE = re.compile(r" threw [\w:]+(?: because `.*?')?\. (.*?)(?: in file .*)?\)?$", re.DOTALL)
 
 
 @dataclass(frozen=True)

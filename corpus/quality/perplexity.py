@@ -36,6 +36,7 @@ from corpus.quality.buckets import (
 from corpus.quality.decided import check_columns, kept_any, read_written, write_decided
 from corpus.quality.language_model import LanguageModel
 from corpus.quality.model_files import ANY, open_language_models, unpack
+from corpus.text.language_codes import primary_language
 
 COMMAND = "corpus quality perplexity"
 TABLE = "cutoffs.csv"
@@ -202,8 +203,8 @@ def _score(frame: pl.DataFrame, models: Mapping[str, LanguageModel]) -> pl.DataF
 def _groups(languages: pl.Series, models: Mapping[str, LanguageModel]) -> pl.Series:
     own = [language for language in models if language != ANY]
     rest = pl.lit(ANY if ANY in models else None, dtype=pl.String)
-    known = pl.lit(languages).is_in(own).fill_null(False)
-    return pl.select(pl.when(known).then(pl.lit(languages)).otherwise(rest)).to_series()
+    primary = pl.lit(primary_language(languages))
+    return pl.select(pl.when(primary.is_in(own)).then(primary).otherwise(rest)).to_series()
 
 
 def _process(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:
