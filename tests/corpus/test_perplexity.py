@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.filtering.filter import filter_documents
+from corpus.filtering.what_if import ask, compare
 from corpus.quality.ccnet_text import normalize
 from corpus.quality.language_model import LanguageModel, load_language_model, load_tokenizer
 from corpus.quality.perplexity import PerplexityOptions, add_perplexities
@@ -260,6 +261,9 @@ def test_rules_and_what_if_on_perplexity(source: Path, arpa: Path, tmp_path: Pat
     low = scored.filter(pl.col("perplexity").is_null() | (pl.col("perplexity") <= 4))
     assert 0 < kept.height < 90
     assert set(kept["id"]) == set(low["id"])  # a document without a perplexity passes
+    numbers = compare(ask(tmp_path / "filtered" / "ledger", [], ["fluent=3"], []))
+    lower = scored.filter(pl.col("perplexity").is_null() | (pl.col("perplexity") <= 3))
+    assert numbers["kept_now"] == lower.height < kept.height
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
