@@ -17,6 +17,7 @@ from unittest import mock
 
 import polars as pl
 
+from tests.corpus.language_models import write_arpa
 from tests.corpus.web import html, http, pack, record
 
 ROOT = Path(__file__).parents[1]
@@ -120,13 +121,14 @@ def crawl(pages: int, form: str = "plain") -> bytes:
 
 
 def make_all(folder: Path) -> Path:
-    """Good input and output of every verb: docs, warc, chats, filtered, classifier, tokenizer, shards, models."""
+    """Good input and output of every verb: docs, warc, chats, filtered, models, tokenizer, shards."""
     pl.DataFrame(documents(60)).write_parquet(folder / "docs.parquet")
     pl.DataFrame(documents(60)).write_parquet(folder / "wanted.parquet")
     pl.DataFrame(documents(61)).write_parquet(folder / "other.parquet")
     write_jsonl(folder / "docs.jsonl", [*documents(60)])
     write_jsonl(folder / "conversations.jsonl", [*conversations(40)])
     (folder / "pages.warc").write_bytes(crawl(20))
+    write_arpa(folder / "tiny.arpa")
     docs, shards, one = folder / "docs.parquet", folder / "shards", ["--workers", 1]
     chats = folder / "conversations.jsonl"
     small = ["--row-length", 64, "--threads", 1]
@@ -160,6 +162,7 @@ def writing_verbs(good: Path) -> dict[str, list[object]]:
         "dedup": ["corpus", "dedup", docs, *ONE],
         "train": ["corpus", "quality", "train", *kinds(good), *CLASSIFIER, *ONE],
         "score": ["corpus", "quality", "score", docs, "--model", good / "classifier", *ONE],
+        "perplexity": ["corpus", "quality", "perplexity", docs, "--model", f"en={good / 'tiny.arpa'}", *ONE],
         "redact": ["corpus", "redact", docs, *ONE],
         "decontaminate": ["corpus", "decontaminate", docs, "--against", good / "wanted.parquet", *ONE],
         "tokenizer": ["corpus", "tokenizer", docs, "--vocabulary-size", "300"],

@@ -90,6 +90,7 @@ VERBS: dict[str, list[str]] = {
     "filter": ["corpus", "filter", "--rules", "c4", *ONE],
     "dedup": ["corpus", "dedup", *ONE],
     "score": ["corpus", "quality score", *ONE],
+    "perplexity": ["corpus", "quality perplexity", *ONE],
     "redact": ["corpus", "redact", *ONE],
     "decontaminate": ["corpus", "decontaminate", *ONE],
     "tokenizer": ["corpus", "tokenizer", "--vocabulary-size", "300"],
@@ -105,6 +106,7 @@ def on_documents(verb: str, source: Path, output: Path, good: Path, *more: str) 
     needs = {
         "tokenize": ["--tokenizer", good / "tokenizer"],
         "score": ["--model", good / "classifier"],
+        "perplexity": ["--model", good / "tiny.arpa"],
         "decontaminate": ["--against", good / "wanted.parquet"],
     }
     return call(program, *name.split(), source, *where, *needs.get(verb, []), *options, *more)
@@ -141,7 +143,9 @@ BROKEN_RECORDS = {
 
 
 @pytest.mark.parametrize("name", BROKEN_RECORDS)
-@pytest.mark.parametrize("verb", ["filter", "dedup", "score", "redact", "decontaminate", "tokenize", "stats"])
+@pytest.mark.parametrize(
+    "verb", ["filter", "dedup", "score", "perplexity", "redact", "decontaminate", "tokenize", "stats"]
+)
 def test_broken_records_are_set_aside_and_strict_refuses_them(
     verb: str, name: str, good: Path, tmp_path: Path
 ) -> None:
@@ -252,6 +256,16 @@ WRONG_USAGE = {
         ["--name", "text"],
         ["--label", "nope"],
         ["--text", "words"],
+    ],
+    "perplexity": [
+        ["--percentiles", "60,30"],
+        ["--percentiles", "x"],
+        ["--keep", "best"],
+        ["--keep", ""],
+        ["--sentence", "word"],
+        ["--model", "en=another.arpa"],
+        ["--tokenizer", "zh=zh.sp.model"],
+        ["--name", "text"],
     ],
     "tokenizer": [["--vocabulary-size", "3"], ["--sample-bytes", "0"]],
     "tokenize": [["--held-out", "1.5"]],
@@ -437,7 +451,7 @@ def test_every_help_has_an_example(program: str) -> None:
     verbs = [line.split()[1] for line in listing.splitlines() if line.startswith("│ ") and line[2].isalpha()]
     assert len(verbs) >= 2
     for verb in verbs:
-        names = [verb, "train"], [verb, "score"]
+        names = [verb, "train"], [verb, "score"], [verb, "perplexity"]
         for name in names if verb == "quality" else [[verb]]:
             outcome = call(program, *name, "--help")
             assert outcome.status == 0

@@ -81,14 +81,14 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.name != "manifest.json"}
 
 
-@pytest.mark.parametrize("verb", ["extract", "filter", "dedup", "score", "tokenize"])
+@pytest.mark.parametrize("verb", ["extract", "filter", "dedup", "score", "perplexity", "tokenize"])
 def test_ctrl_c(verb: str, good: Path, tmp_path: Path) -> None:
     """To the whole process group, as a terminal sends it, while the workers start and import."""
     for number in range(3):
         write_jsonl(tmp_path / f"{number}.jsonl", [*documents(300 + number)])
         (tmp_path / f"{number}.warc").write_bytes(crawl(50 + number))
     program, *words = map(str, writing_verbs(good)[verb])
-    name, _, *options = words if verb != "score" else ["quality score", *words[2:]]
+    name, _, *options = [" ".join(words[:2]), *words[2:]] if words[0] == "quality" else words
     sources = sorted(map(str, tmp_path.glob("*.warc" if verb == "extract" else "*.jsonl")))
     out = tmp_path / "out"
     command = [program, *name.split(), *sources, *options, "-o", str(out)]

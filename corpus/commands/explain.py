@@ -39,6 +39,10 @@ def _show(finding: Finding) -> None:
         outcome += f" ({failed} of {len(finding.rules)} rules fail)" if failed else ""
     if finding.edits:
         about["taken out by edits"] = finding.edits
+    about |= {f"lines dropped by {name}": text for name, text in finding.edited_out.items()}
+    about |= finding.scores
+    if finding.redactions:
+        about["redacted"] = finding.redactions
     about |= {name: value for name, value in finding.cluster.items() if name != "others"}
     about |= finding.tokens
     command = f"{finding.command} (decided again)" if finding.decided_again else finding.command
@@ -48,6 +52,10 @@ def _show(finding: Finding) -> None:
     if finding.other_signals:
         others = [_signal_row(name, value) for name, value in finding.other_signals.items()]
         print_summary("signals that no rule looks at", others, as_json=False)
+    if finding.places:
+        print_summary("identifiers, in the text as it came in", finding.places, as_json=False)
+    if finding.hits:
+        print_summary("evaluation items, in the text as it came in", finding.hits, as_json=False)
     if finding.cluster.get("others"):
         print_summary("others of the cluster", finding.cluster["others"], as_json=False)
 

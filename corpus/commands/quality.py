@@ -1,4 +1,4 @@
-"""The verbs `corpus quality train` and `corpus quality score`."""
+"""The verbs of `corpus quality`: `train` and `score`; `perplexity` has a file of its own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from corpus.commands.perplexity import perplexity
 from corpus.core import options
 from corpus.core.console import print_summary, program
 from corpus.core.errors import UsageError
@@ -22,8 +23,8 @@ _TEXTS = {"words": True, "line": False}
 
 def quality() -> typer.Typer:
     """The program behind `corpus quality`."""
-    text = "Train a quality classifier; score documents. Example: corpus quality train --help"
-    return program(text, (train, score))
+    text = "Learned quality: train, score, bucket by perplexity. Example: corpus quality train --help"
+    return program(text, (train, score, perplexity))
 
 
 def train(

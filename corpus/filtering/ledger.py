@@ -12,8 +12,10 @@ import polars as pl
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.files import read_json
 from corpus.core.parquet_files import open_parquet
-from corpus.filtering.rules import Rule, RuleSet, from_json, passes
+from corpus.filtering.edits import EDITED_OUT
+from corpus.filtering.rules import OWN_COLUMN, Rule, RuleSet, from_json, passes
 from corpus.filtering.signals import SIGNALS, SIGNALS_VERSION, Signal
+from corpus.filtering.word_lists import PREFIX
 
 ABOUT = ("id", "url", "domain", "lang", "lang_score")
 DECISION = ("kept", "reason", "failed_rules")
@@ -136,15 +138,22 @@ def _verdict(row: Mapping[str, Any], rule_set: RuleSet, rule: Rule) -> Verdict:
 
 
 def other_signals(row: Mapping[str, Any], rule_sets: Sequence[RuleSet]) -> dict[str, Any]:
-    """A document's signals that no rule which applies to it looks at, by column; nulls are left out."""
+    """A document's signals that no rule which applies to it looks at, by column; nulls are left out.
+
+    Those of the user's own columns and word lists are among them.
+    """
     language = pl.Series([row.get("lang")], dtype=pl.String)
     applying = [rule_set for rule_set in rule_sets if rule_set.applies(language)[0]]
     looked_at = {rule_set.column(rule.signal) for rule_set in applying for rule in rule_set.rules}
     return {
         name: value
         for name, value in row.items()
-        if signal_of(name) and name not in looked_at and value is not None
+        if (signal_of(name) or _is_own(name)) and name not in looked_at and value is not None
     }
+
+
+def _is_own(column: str) -> bool:
+    return column.rpartition(":")[2].startswith((OWN_COLUMN, PREFIX))
 
 
 def signal_of(column: str) -> Signal | None:
@@ -155,6 +164,12 @@ def signal_of(column: str) -> Signal | None:
 def edits_made(row: Mapping[str, Any]) -> dict[str, int]:
     """What the edits took out of a document: lines dropped or marks cut, by edit, without zeros."""
     return {name.replace(":edit.", "."): int(n) for name, n in row.items() if is_edit_column(name) and n}
+
+
+def edited_out(row: Mapping[str, Any]) -> dict[str, str]:
+    """The beginning of the lines that each rule set's edits dropped, by set, where there are any."""
+    named = ((name.rpartition(":"), text) for name, text in row.items())
+    return {rule_set: text for (rule_set, _, name), text in named if name == EDITED_OUT and text}
 
 
 def _parts(folder: Path) -> list[Path]:

@@ -8,7 +8,8 @@ import polars as pl
 
 from corpus.core.errors import ZeroToOneError
 from corpus.filtering.edits import Edit
-from corpus.filtering.rules import RuleSet, primary_language
+from corpus.filtering.rules import RuleSet
+from corpus.text.language_codes import primary_language
 
 Chain = tuple[tuple[Edit, ...], ...]
 Sources = Mapping[str, Mapping[str, str]]

@@ -22,6 +22,7 @@ from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.filtering.edits import EDITS, Edit
 from corpus.filtering.signals import EDITED_WORDS, LANGUAGE_SCORE, SIGNALS
 from corpus.filtering.word_lists import list_of
+from corpus.text.language_codes import primary_language
 
 COMPARISONS = (">=", "<=", ">", "<", "==")
 _BUILT_IN = Path(__file__).parent / "rule_sets"
@@ -77,11 +78,6 @@ class RuleSet:
 def signal_column(text: str, signal: str) -> str:
     """The ledger's column of a signal of the text as edited by the set `text` ("" for as it came in)."""
     return f"{text}:{signal}" if text else signal
-
-
-def primary_language(languages: pl.Series) -> pl.Series:
-    """Language codes without script and region: `zh-Hans` and `zh_CN` are `zh`."""
-    return languages.str.replace("[-_].*$", "").str.to_lowercase()
 
 
 def built_in_names() -> list[str]:

@@ -25,10 +25,10 @@ class Normalisation:
         """A line for each text, "" for one without words; nothing in it is taken for a label."""
         cut = [text[:_LONGEST_TEXT] for text in texts]
         lowered = [text.lower() for text in cut] if self.lower_case else cut
-        return [_without_labels(one_line(text)) for text in (_apart(lowered) if self.words else lowered)]
+        return [_without_labels(one_line(text)) for text in (words_apart(lowered) if self.words else lowered)]
 
 
-def _apart(texts: Sequence[str]) -> Iterator[str]:
+def words_apart(texts: Sequence[str]) -> Iterator[str]:
     """The texts with one blank between any two words."""
     for part in chunks(texts):
         found, text = find_words(part), "".join(part)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ import numpy.typing as npt
 import polars as pl
 
 from corpus.core.engine import Parameters, Step, UnitOutput, process_units
-from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.core.errors import ZeroToOneError
 from corpus.core.files import write_atomically
 from corpus.core.inputs import Unit, plan_units, read_documents
 from corpus.core.output import Manifest, unit_claim
 from corpus.core.quarantine import Skipped, nothing_to_read
 from corpus.core.workers import run_units, tick
 from corpus.quality.classifier import Classifier, open_classifier
+from corpus.quality.decided import check_columns, kept_any, read_written, write_decided
 from corpus.quality.keep import (
     Keep,
     decide_by_pareto,
@@ -70,12 +71,12 @@ def score_documents(
     options.keep.check()
     classifier = open_classifier(options.model, options.label, options.normalisation)
     units = plan_units(inputs)
-    _check_name(options.name, units)
+    check_columns(options.name, [options.name], units)
     parameters = {"classifier": classifier.identity(), "name": options.name, "keep": asdict(options.keep)}
     claim = unit_claim(COMMAND, parameters, inputs, units, output)
     earlier = claim.finished(overwrite)
     if earlier is not None:
-        return _kept_any(earlier, output)
+        return kept_any(earlier, output)
     threshold = options.keep.above
     if options.keep.quantile is not None:
         tasks = [_ScoreTask(unit, output, classifier, strict) for unit in units]
@@ -86,7 +87,7 @@ def score_documents(
     counts, reasons = process_units(step, units, output, workers=workers, engine=engine, strict=strict)
     if not counts.get("documents_in"):
         raise nothing_to_read(inputs, units, "documents to read")
-    scores = _written(output, options.name)
+    scores = read_written(output, [options.name])[options.name].to_numpy().astype(np.float64)  # null is NaN
     manifest = claim.write_manifest(
         counts=counts,
         reasons=reasons,
@@ -95,7 +96,7 @@ def score_documents(
         **_meaning(options.keep, threshold, scores),
     )
     shutil.rmtree(output / ".state" / _STAGE, ignore_errors=True)
-    return _kept_any(manifest, output)
+    return kept_any(manifest, output)
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def _process(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:
         if scores.len() < frame.height:
             raise ZeroToOneError(f"{unit.path}: changed while it was read; use --overwrite")
         row += frame.height
-        _write(frame.with_columns(scores), _decide(frame, scores, parameters), output)
+        write_decided(frame.with_columns(scores), _decide(frame, scores, parameters), output)
 
 
 def _staged_of(output: Path, unit: Unit) -> pl.Series | None:
@@ -164,34 +165,6 @@ def _decide(frame: pl.DataFrame, scores: pl.Series, parameters: Parameters) -> p
     return pl.select(pl.format(f"{parameters['name']}_{{}}", pl.lit(reasons))).to_series()
 
 
-def _write(frame: pl.DataFrame, reasons: pl.Series, output: UnitOutput) -> None:
-    stays = reasons.is_null()
-    output.write("documents", frame.filter(stays))
-    output.write("removed", frame.with_columns(reasons.alias("reason")).filter(~stays))
-    output.count("documents_in", frame.height)
-    output.count("documents_kept", int(stays.sum()))
-    output.count("documents_removed", frame.height - int(stays.sum()))
-    for reason, count in reasons.drop_nulls().value_counts(name="n").sort(reasons.name).iter_rows():
-        output.reason(reason, count)
-
-
-def _check_name(name: str, units: Sequence[Unit]) -> None:
-    if not name.strip():
-        raise UsageError("--name must not be empty")
-    first: Iterator[pl.DataFrame] = read_documents(units[0], Skipped())
-    frame = next(first, None)
-    if frame is not None and name in frame.columns:
-        raise UsageError(f"--name {name}: {units[0].path} has such a column; choose another name")
-
-
-def _written(output: Path, name: str) -> npt.NDArray[np.float64]:
-    """The scores of all documents that were written."""
-    files = [
-        path for table in ("documents", "removed") for path in sorted((output / table).glob("part-*.parquet"))
-    ]
-    return pl.concat([pl.read_parquet(file, columns=[name])[name] for file in files]).to_numpy().astype(np.float64)
-
-
 def _distribution(scores: npt.NDArray[np.float64]) -> dict[str, Any]:
     """Mean and quantiles of the scores, and how many documents have none."""
     known = np.sort(scores[~np.isnan(scores)])
@@ -206,10 +179,3 @@ def _meaning(keep: Keep, threshold: float | None, scores: npt.NDArray[np.float64
     if keep.pareto is not None:
         return {"expected_kept": expected_by_pareto(scores, keep.pareto)}
     return {} if threshold is None or math.isinf(threshold) else {"threshold": threshold}
-
-
-def _kept_any(manifest: Manifest, output: Path) -> Manifest:
-    if not manifest["counts"].get("documents_kept"):
-        taken = ", ".join(f"{reason} took {n:,}" for reason, n in manifest["reasons"].items())
-        raise ZeroToOneError(f"{output}: no documents left; {taken} (see removed/)")
-    return manifest

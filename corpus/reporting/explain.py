@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ import polars as pl
 
 from corpus.core.errors import ZeroToOneError
 from corpus.core.files import read_json
-from corpus.filtering.ledger import Verdict, edits_made, other_signals, verdicts
+from corpus.filtering.ledger import Verdict, edited_out, edits_made, other_signals, verdicts
 from corpus.filtering.rules import from_json
 from corpus.reporting.steps import is_filter, is_what_if, steps_behind
 
 _ABOUT = ("id", "url", "domain", "source", "origin", "date", "lang", "lang_score", "reason")
 _CLUSTER_ROWS = 20
+_EVIDENCE_ROWS = 100
 _NEAR_ROWS = 2000
+_SCORING = ("corpus quality score", "corpus quality perplexity")
 _TABLES = ("documents", "removed", "ledger")
 
 
@@ -28,7 +31,10 @@ class Finding:
 
     `decided_again` says that a what-if decided it. `rules` are all of a filter's, failing ones first;
     `other_signals` those that none of them looks at, by the ledger's column; `edits` what its edits took out;
-    `cluster` a deduplication's evidence (its other members, twenty at most); `tokens` its places in token shards.
+    `edited_out` the beginning of what they dropped, by rule set; `cluster` a deduplication's evidence (its other
+    members, twenty at most); `scores` what `corpus quality` added; `redactions` the numbers of identifiers by kind
+    and `places` where they stood, `hits` the evaluation items that it holds (a hundred of each at most; offsets in
+    the text as it came in); `tokens` its places in token shards.
     """
 
     directory: str
@@ -40,7 +46,12 @@ class Finding:
     rules: list[Verdict] = field(default_factory=list)
     other_signals: dict[str, float | int] = field(default_factory=dict)
     edits: dict[str, int] = field(default_factory=dict)
+    edited_out: dict[str, str] = field(default_factory=dict)
     cluster: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+    redactions: dict[str, int] = field(default_factory=dict)
+    places: list[dict[str, Any]] = field(default_factory=list)
+    hits: list[dict[str, Any]] = field(default_factory=list)
     tokens: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
@@ -78,6 +89,13 @@ def _find(identifier: str, directory: Path) -> Iterator[Finding]:
                 _add_rules(finding, manifest)
             elif command == "corpus dedup":
                 _add_cluster(finding)
+            elif command == "corpus redact":
+                _add_redactions(finding)
+            elif command == "corpus decontaminate":
+                _add_hits(finding)
+            elif command in _SCORING:
+                name = manifest["parameters"]["name"]
+                finding.scores = {key: row[key] for key in (name, f"{name}_bucket") if key in row}
             yield finding
     if is_filter(manifest) and not any((directory / table).is_dir() for table in ("documents", "removed")):
         yield from _find_decisions(identifier, directory, manifest)
@@ -104,7 +122,7 @@ def _judge(finding: Finding, row: dict[str, Any], manifest: dict[str, Any]) -> N
     finding.rules = sorted(verdicts(row, rule_sets), key=lambda verdict: verdict.passed)
     finding.failed_rules = row["failed_rules"]
     finding.other_signals = other_signals(row, rule_sets)
-    finding.edits = edits_made(row)
+    finding.edits, finding.edited_out = edits_made(row), edited_out(row)
 
 
 def _add_cluster(finding: Finding) -> None:
@@ -123,6 +141,23 @@ def _add_cluster(finding: Finding) -> None:
             "members": len(members),
             "others": sorted(others, key=lambda member: not member["kept"])[:_CLUSTER_ROWS],
         }
+
+
+def _add_redactions(finding: Finding) -> None:
+    directory, name = Path(finding.directory), finding.document["id"]
+    for row in _rows(directory, "ledger", name, ("id",)):
+        finding.redactions |= {kind: number for kind, number in row.items() if kind not in _ABOUT and number}
+    for row in islice(_rows(directory, "redactions", name, ("id",)), _EVIDENCE_ROWS):
+        finding.places.append({key: row[key] for key in ("kind", "offset", "length")})
+
+
+def _add_hits(finding: Finding) -> None:
+    rows = _rows(Path(finding.directory), "ledger", finding.document["id"], ("id",))
+    same = (row for row in rows if row["kept"] == finding.kept)
+    finding.hits = [
+        {key: value for key, value in row.items() if key not in (*_ABOUT, "kept")}
+        for row in islice(same, _EVIDENCE_ROWS)
+    ]
 
 
 def _find_tokens(identifier: str, directory: Path, command: str) -> Iterator[Finding]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import polars as pl
+
 # ISO 639-3 code and its ISO 639-1 code, for all languages that have one.
 _ISO_639 = (
     "aar:aa abk:ab afr:af aka:ak amh:am ara:ar arg:an asm:as ava:av ave:ae aym:ay aze:az bak:ba bam:bm bel:be "
@@ -37,6 +39,11 @@ def split_label(label: str) -> tuple[str, str]:
     if not separator:
         return label, ""
     return _short_codes().get(code, code), script
+
+
+def primary_language(languages: pl.Series) -> pl.Series:
+    """Language codes without script and region: `zh-Hans` and `zh_CN` are `zh`."""
+    return languages.str.replace("[-_].*$", "").str.to_lowercase()
 
 
 @lru_cache(maxsize=1)

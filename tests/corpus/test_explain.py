@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from corpus.commands.explain import explain as explain_verb
+from corpus.contamination.decontaminate import decontaminate_documents
 from corpus.core.engine import Step, UnitOutput, run_step
 from corpus.core.errors import ZeroToOneError
 from corpus.core.inputs import Unit, read_documents
@@ -16,8 +17,12 @@ from corpus.filtering.filter import filter_documents
 from corpus.filtering.signals import SIGNALS
 from corpus.filtering.what_if import ask
 from corpus.filtering.what_if_output import write_what_if
+from corpus.privacy.redact import redact_documents
+from corpus.quality.perplexity import PerplexityOptions, add_perplexities
 from corpus.reporting.explain import explain_document
+from tests.corpus.language_models import write_arpa
 from tests.corpus.test_filter import CHINESE, PROSE
+from tests.programs import write_jsonl
 
 
 def first_step(unit: Unit, parameters: dict, output: UnitOutput) -> None:
@@ -173,3 +178,90 @@ def test_the_verb_prints_tables_or_json(chain: Path, capsys: pytest.CaptureFixtu
     rule = next(rule for rule in steps[1]["rules"] if rule["rule"] == "gopher.duplicate_lines")
     assert rule["passed"] is False
     assert (rule["signal"], rule["comparison"], rule["threshold"]) == ("duplicate_line_fraction", "<=", 0.3)
+
+
+SECRET = "Write to jane.doe@example.org or john@example.net about this bridge."
+ITEM = "How many foxes live below the third arch of the old stone bridge when the river is low in autumn?"
+
+
+@pytest.fixture(scope="module")
+def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """pages → scored → redacted → cut → filtered, as `filtered` alone is named."""
+    top = tmp_path_factory.mktemp("later")
+    rows = [
+        {"id": "hit", "text": f"{SECRET}\n{ITEM}\n{PROSE}", "lang": "en", "rank": 0.5},
+        {"id": "clean", "text": PROSE, "lang": "en", "rank": 0.9},
+        {"id": "short", "text": ITEM, "lang": "zh", "rank": 0.1},
+    ]
+    pages, items = (
+        write_jsonl(top / "pages.jsonl", [*rows]),
+        write_jsonl(top / "items.jsonl", [{"question": ITEM}]),
+    )
+    arpa = write_arpa(top / "tiny.arpa")
+    add_perplexities([pages], top / "scored", PerplexityOptions([f"en={arpa}"]), workers=1)
+    redact_documents([top / "scored"], top / "redacted", workers=1)
+    decontaminate_documents([top / "redacted"], top / "cut", [items], remove="span", workers=1)
+    (top / "mine.yaml").write_text(
+        "name: mine\nrules:\n"
+        '  - {name: rank, signal: column.rank, comparison: ">=", threshold: 0.2}\n'
+        '  - {name: bridges, signal: words.bridges, comparison: "<=", threshold: 9}\n'
+    )
+    (top / "bridges.txt").write_text("bridge\n")
+    filter_documents(
+        [top / "cut"],
+        top / "filtered",
+        ["c4", str(top / "mine.yaml")],
+        words=[f"bridges={top / 'bridges.txt'}"],
+        workers=1,
+    )
+    return top
+
+
+def test_what_redaction_and_decontamination_found(later: Path) -> None:
+    steps = {finding.command: finding for finding in explain_document("hit", [later / "filtered"])}
+    redacted = steps["corpus redact"]
+    assert redacted.redactions == {"email": 2}
+    text = f"{SECRET}\n{ITEM}\n{PROSE}"
+    found = [text[place["offset"] : place["offset"] + place["length"]] for place in redacted.places]
+    assert found == ["jane.doe@example.org", "john@example.net"]
+    (hit,) = steps["corpus decontaminate"].hits
+    assert (Path(hit["file"]).name, hit["row"], hit["field"], hit["share"]) == ("items.jsonl", 0, "question", 1.0)
+    scored = steps["corpus quality perplexity"].scores
+    assert set(scored) == {"perplexity", "perplexity_bucket"}
+    assert scored["perplexity"] > 1
+    clean = {finding.command: finding for finding in explain_document("clean", [later / "filtered"])}
+    assert not clean["corpus redact"].redactions
+    assert not clean["corpus redact"].places
+    assert not clean["corpus decontaminate"].hits
+
+
+def test_a_removed_document_shows_the_item_that_removed_it(later: Path) -> None:
+    last = explain_document("short", [later / "filtered"])[-1]
+    assert (last.command, last.kept, last.document["reason"]) == ("corpus decontaminate", False, "contaminated")
+    assert [hit["share"] for hit in last.hits] == [1.0]
+
+
+def test_a_filters_own_signals_and_dropped_lines(later: Path) -> None:
+    last = explain_document("hit", [later / "filtered"])[-1]
+    own = {verdict.rule: verdict.value for verdict in last.rules if verdict.rule.startswith("mine.")}
+    assert own == {"mine.rank": 0.5, "mine.bridges": 1}
+    ledger = pl.read_parquet(later / "filtered" / "ledger" / "*.parquet")
+    row = ledger.filter(pl.col("id") == "hit").row(0, named=True)
+    lists = {name: row[name] for name in row if "words." in name and name != "c4:words.bridges"}
+    assert lists["words.bridges"] == 1
+    assert {name: last.other_signals.get(name) for name in lists} == lists  # no rule looks at these
+    assert last.edited_out == {"c4": row["c4:edited_out"]}
+    assert row["c4:edited_out"]
+
+
+def test_the_verb_prints_what_later_steps_found(later: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    explain_verb("hit", [later / "filtered"])
+    shown = capsys.readouterr().out
+    for part in (
+        "email 2",
+        "identifiers, in the text",
+        "evaluation items, in the text",
+        "perplexity_bucket",
+        "column.rank",
+    ):
+        assert part in shown, part
