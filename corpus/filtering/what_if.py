@@ -51,7 +51,7 @@ class Question:
     def settled(self) -> tuple[str, ...]:
         """The labels of the rules that decide as before: `failed_rules` says who fails them.
 
-        None where a set is new, gone, or edits or chooses otherwise: then a rule may look at another text.
+        Empty where a set is new, gone, or edits or chooses otherwise: then a rule may look at another text.
         """
         old, new = ([replace(rule_set, rules=()) for rule_set in sets] for sets in self._before_and_now())
         if old != new:

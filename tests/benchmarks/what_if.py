@@ -1,6 +1,6 @@
 """What-if, explain and report over a ledger of a million rows, on one core.
 
-    python tests/benchmarks/what_if.py [--rows 1000000] [--verbs what-if,write,explain,report]
+    python -m tests.benchmarks.what_if [--rows 1000000] [--verbs what-if,write,explain,report]
 
 Makes a ledger like that of `corpus filter --rules auto` (signals drawn at random, decided by the real rules), then
 runs each verb in a process of its own that may use one core, and prints seconds (start of Python included) and
@@ -12,10 +12,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +25,10 @@ from corpus.filtering.filter import count_decision
 from corpus.filtering.ledger import ABOUT
 from corpus.filtering.rules import decide, load_rule_sets, to_json
 from corpus.filtering.signals import SIGNALS, SIGNALS_VERSION, compute_signals
+from tests.benchmarks.processes import run_alone
+from tests.benchmarks.results import Headline, at_most, leave_headlines, without_goal
 
+ROWS = 1_000_000
 PART_ROWS = 100_000
 _FEW = 20_000  # rows drawn at once: as many as a filter decides at once, about
 
@@ -100,30 +101,33 @@ def make_ledger(folder: Path, rows: int) -> None:
 
 def measure(arguments: list[str]) -> dict[str, float]:
     """Seconds and peak memory of a command on one core."""
-    command = [sys.executable, "-m", "corpus.cli", *arguments]
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "POLARS_MAX_THREADS": "1"},
-        preexec_fn=lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}),
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"failed: {' '.join(command)}")
-    seconds = time.perf_counter() - started
+    command = ["taskset", "-c", min(os.sched_getaffinity(0)), sys.executable, "-m", "corpus.cli", *arguments]
+    used = run_alone(command, {"POLARS_MAX_THREADS": "1"})
+    if used.status:
+        raise SystemExit(f"failed: {' '.join(map(str, command))}: {used.error[-300:]}")
     return {
-        "seconds": round(seconds, 2),
-        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
-        "peak_megabytes": round(usage.ru_maxrss / 1024),
+        "seconds": round(used.seconds, 2),
+        "cpu_seconds": round(used.cpu_seconds, 2),
+        "peak_megabytes": round(used.megabytes),
     }
+
+
+def headlines(used: dict[str, dict[str, float]]) -> list[Headline]:
+    """The numbers for the summary; only what-if in seconds has a goal."""
+    if not {"what-if", "write"} <= set(used):
+        return []
+    first, written = used["what-if"], used["write"]
+    return [
+        at_most("a million rows decided again, one core, s", first["seconds"], 5, "{:.1f}"),
+        without_goal("the same, written with -o, s", written["seconds"], "{:.1f}"),
+        without_goal("memory of both, MB", max(one["peak_megabytes"] for one in (first, written)), "{:,.0f}"),
+    ]
 
 
 def main() -> None:
     """Make the ledger and time the verbs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--verbs", default="start,what-if,write,explain,report")
     parser.add_argument("--folder", type=Path, help="where to make the ledger, or where an earlier run made it")
     options = parser.parse_args()
@@ -147,8 +151,12 @@ def main() -> None:
             "explain": ["explain", some, str(folder)],
             "report": ["report", str(folder), "-o", str(Path(name) / "report.html")],
         }
+        used = {}
         for verb in options.verbs.split(","):
-            print(json.dumps({"verb": verb, "rows": options.rows, **measure(commands[verb])}), flush=True)
+            used[verb] = measure(commands[verb])
+            print(json.dumps({"verb": verb, "rows": options.rows, **used[verb]}), flush=True)
+        if options.rows == ROWS:
+            leave_headlines("what-if", headlines(used))
 
 
 if __name__ == "__main__":

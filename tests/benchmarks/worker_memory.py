@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 from corpus.pages.warc import read_pages
 from tests.benchmarks.inputs import CHINESE, DATA, ENGLISH, domains
+from tests.benchmarks.processes import run_alone
 from tests.benchmarks.results import at_most, leave_headlines, made_with, table, write_section
 from tests.corpus.web import http, record
 
@@ -34,14 +35,6 @@ MOST = 1500  # MB: the goal
 GIANT, PAGE, LARGEST = 200 * 10**6, 50 * 10**6, 31 * 2**20
 EVERY = 7  # words: one of so many is another in a copy
 NOTHING_LEFT = "no documents left"
-
-# A parent's memory counts as its child's until the child has loaded its program: so measure from a small one.
-_WATCH = """
-import json, os, subprocess, sys
-process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
-_, status, usage = os.wait4(process.pid, 0)
-print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024 / 1e6]))
-"""
 
 Row = dict[str, Any]
 
@@ -130,11 +123,10 @@ def write_warc(path: Path, pages: Iterable[bytes]) -> Path:
 def largest(arguments: list[object]) -> float:
     """MB that a verb takes with one worker."""
     verb = [sys.executable, "-m", "corpus.cli", *map(str, arguments), "--workers", "1"]
-    ended = subprocess.run([sys.executable, "-c", _WATCH, *verb], check=True, capture_output=True, text=True)
-    status, megabytes = json.loads(ended.stdout)
-    if status and NOTHING_LEFT not in ended.stderr:
-        raise SystemExit(f"{' '.join(verb)}: exit status {status}: {ended.stderr[-300:]}")
-    return float(megabytes)
+    used = run_alone(verb)
+    if used.status and NOTHING_LEFT not in used.error:
+        raise SystemExit(f"{' '.join(verb)}: exit status {used.status}: {used.error[-300:]}")
+    return used.megabytes
 
 
 def inputs_of_documents(folder: Path, data: Path, size: int) -> dict[str, Path]:
