@@ -21,10 +21,11 @@ import polars as pl
 
 from corpus.core.engine import UnitOutput
 from corpus.core.files import write_json
+from corpus.filtering.edits import EDITED_OUT, EDITS
 from corpus.filtering.filter import count_decision
 from corpus.filtering.ledger import ABOUT
 from corpus.filtering.rules import decide, load_rule_sets, to_json
-from corpus.filtering.signals import SIGNALS, SIGNALS_VERSION, compute_signals
+from corpus.filtering.signals import EDITED_WORDS, SIGNALS, SIGNALS_VERSION, compute_signals
 from tests.benchmarks.processes import run_alone
 from tests.benchmarks.results import Headline, at_most, leave_headlines, without_goal
 
@@ -67,7 +68,10 @@ def make_ledger(folder: Path, rows: int) -> None:
     rule_sets = load_rule_sets(["auto"])
     plain = dict(compute_signals(["one text"]).schema)
     edited = {f"{s.name}:{name}": kind for s in rule_sets if s.edits for name, kind in plain.items()}
+    edited |= {f"{s.name}:{EDITED_WORDS.name}": pl.Float64() for s in rule_sets if s.edits}
     edits = [f"{s.name}:edit.{edit.name}" for s in rule_sets for edit in s.edits]
+    dropping = [s.name for s in rule_sets if any(EDITS[edit.name].keeps for edit in s.edits)]
+    gone = [pl.lit("A line that an edit took out.").alias(f"{name}:{EDITED_OUT}") for name in dropping]
     counts: dict[str, int] = {}
     reasons: dict[str, int] = {}
     for part, start in enumerate(range(0, rows, PART_ROWS)):
@@ -81,7 +85,8 @@ def make_ledger(folder: Path, rows: int) -> None:
                 decision = decide(signals.with_columns(about["lang_score"]), rule_sets, about["lang"])
                 removed = pl.Series(np.random.default_rng(first).integers(0, 4, size)).cast(pl.Int64)
                 taken = pl.DataFrame([removed.alias(name) for name in edits])
-                output.write("ledger", pl.concat([about, decision, taken, signals], how="horizontal"))
+                tables = [about, decision, taken.with_columns(gone), signals]
+                output.write("ledger", pl.concat(tables, how="horizontal"))
                 text = pl.lit("Some words of a text that nobody reads. ").repeat_by(20).list.join("")
                 documents = about.select("id", text.alias("text"), "url", "domain", *ABOUT[3:])
                 kept = decision["kept"]
