@@ -131,7 +131,7 @@ def english_rows(frame: pl.DataFrame, peers: pl.DataFrame, python: str | None) -
     timed = datatrove_seconds(python, peers)
     for name, told in (("all", "all rules computed"), ("stopping", "stopping at the first failure")):
         rate = peers.height / timed[name]
-        first, second = (f"{one / rate:.0f} ×" for one in ours.values())
+        first, second = (f"{one / rate:.1f} ×" for one in ours.values())
         rows.append([f"datatrove's chain, {told}", f"{rate:,.1f}", first, second])
     return rows, str(timed["version"])
 
