@@ -159,6 +159,7 @@ def writing_verbs(good: Path) -> dict[str, list[object]]:
     return {
         "extract": ["corpus", "extract", good / "pages.warc", *ONE],
         "filter": ["corpus", "filter", docs, "--rules", "c4", *ONE],
+        "what_if": ["corpus", "filter", good / "filtered" / "ledger", "--set", "c4.few_sentences=4", *ONE],
         "dedup": ["corpus", "dedup", docs, *ONE],
         "train": ["corpus", "quality", "train", *kinds(good), *CLASSIFIER, *ONE],
         "score": ["corpus", "quality", "score", docs, "--model", good / "classifier", *ONE],

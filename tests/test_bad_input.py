@@ -239,6 +239,7 @@ def test_one_json_object(verb: str, good: Path, tmp_path: Path) -> None:
 
 WRONG_USAGE = {
     "filter": [["--rules", "nope"], ["--set", "x"], ["--set", "c4.few_sentences=x"], ["--rules", ""]],
+    "what_if": [["--rules", "nope"], ["--set", "x"], ["--set", "c4.few_sentence=3"], ["--set", "few_sentences=x"]],
     "extract": [["--extractor", "x"], ["--lang", "klingon"], ["--workers", "0"], ["--engine", "dask"]],
     "dedup": [["--method", "x"], ["--keep", "x"], ["--threshold", "2"], ["--ngram", "0"]],
     "train": [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,7 +15,7 @@ from corpus.core.output import Manifest
 
 def decontaminate(
     inputs: options.Documents,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The dataset directory to write.")],
+    output: options.Dataset,
     against: Annotated[list[str], typer.Option(help="Evaluation files (JSONL, Parquet, text); may be repeated.")],
     ngram: Annotated[int, typer.Option(help="Words that must be the same; 13 are 20 Chinese characters.")] = 13,
     remove: Annotated[str, typer.Option(help="document, or span: only the words that are the same.")] = "document",
@@ -53,7 +52,7 @@ def decontaminate(
 
 
 def _names(fields: str | None) -> list[str]:
-    names = [name.strip() for name in (fields or "").split(",") if name.strip()]
+    names = options.names(fields)
     if fields is not None and not names:
         raise UsageError("--fields: no field given")
     return names

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,7 @@ from corpus.duplicates.dedup import dedup_documents
 
 def dedup(
     inputs: options.Documents,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The dataset directory to write.")],
+    output: options.Dataset,
     method: Annotated[
         str,
         typer.Option(help="exact (same text but for case, width and white space) or minhash (near duplicates)."),

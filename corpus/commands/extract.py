@@ -21,7 +21,7 @@ def extract(
     inputs: Annotated[
         list[str], typer.Argument(help="WARC, WET or HTML files, directories, globs, URLs, .paths listings.")
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The dataset directory to write.")],
+    output: options.Dataset,
     domain: Annotated[
         str, typer.Option(help="Domain of all documents, or auto: the host of the page's URL.")
     ] = AUTO_DOMAIN,
@@ -58,7 +58,7 @@ def extract(
     """
     chosen = ExtractOptions(
         domain=domain,
-        languages=tuple(sorted({code.strip().lower() for code in lang.split(",") if code.strip()})),
+        languages=tuple(sorted({code.lower() for code in options.names(lang)})),
         minimum_language_score=minimum_lang_score,
         extractor=extractor,
         output_format=output_format,

@@ -73,7 +73,9 @@ def filter(
     if ledgers:
         if len(inputs) > 1:
             raise UsageError(f"{ledgers[0]}: a ledger is decided alone, without other inputs")
-        question = ask(ledgers[0], _names(rules), settings or [], None if lang is None else _names(lang))
+        question = ask(
+            ledgers[0], options.names(rules), settings or [], None if lang is None else options.names(lang)
+        )
         changes = compare(question)
         if output is not None:
             write_what_if(
@@ -90,8 +92,8 @@ def filter(
     manifest = filter_documents(
         inputs,
         output,
-        ["auto"] if rules is None else _names(rules),
-        languages=_names(lang),
+        ["auto"] if rules is None else options.names(rules),
+        languages=options.names(lang),
         settings=settings or [],
         words=words or [],
         url_lists=url_lists,
@@ -101,10 +103,6 @@ def filter(
         strict=strict,
     )
     print_summary(f"filter → {output}", manifest if as_json else _rows(manifest), as_json=as_json)
-
-
-def _names(text: str | None) -> list[str]:
-    return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
 def _rows(manifest: Manifest) -> list[dict[str, object]]:

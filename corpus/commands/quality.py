@@ -72,7 +72,7 @@ def train(
 
 def score(
     inputs: options.Documents,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The dataset directory to write.")],
+    output: options.Dataset,
     model: Annotated[str, typer.Option(help="A folder of `corpus quality train`, or a fastText model file.")],
     name: Annotated[str, typer.Option(help="The column of the score.")] = "quality",
     label: Annotated[

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,7 +15,7 @@ from corpus.privacy.redact import redact_documents
 
 def redact(
     inputs: options.Documents,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The dataset directory to write.")],
+    output: options.Dataset,
     kinds: Annotated[str, typer.Option(help="What to look for.")] = ",".join(PLACEHOLDERS),
     workers: options.Workers = None,
     engine: options.Engine = "local",
@@ -34,7 +33,7 @@ def redact(
     manifest = redact_documents(
         inputs,
         output,
-        kinds=[kind.strip() for kind in kinds.split(",") if kind.strip()],
+        kinds=options.names(kinds),
         workers=workers,
         engine=engine,
         overwrite=overwrite,

@@ -117,12 +117,9 @@ def _ranges(path: str, kind: str) -> list[tuple[int, int, int]]:
         return line_ranges(path, UNIT_BYTES)
     if kind == "arrow":
         check_arrow(path)
-        return [(0, -1, 0)]  # a stream has no list of its batches
-    if kind == "datasets":
+    if kind in ("arrow", "datasets") or file_size(path) <= UNIT_BYTES:  # a stream has no list of its batches
         return [(0, -1, 0)]
     size = file_size(path)
-    if size <= UNIT_BYTES:
-        return [(0, -1, 0)]
     with fsspec.open(path, "rb") as raw:
         starts = range(0, size, UNIT_BYTES) if can_be_split(raw) else range(1)
     return [(start, stop, 0) for start, stop in zip(starts, [*starts[1:], -1], strict=True)]

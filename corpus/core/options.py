@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 Documents = Annotated[list[str], typer.Argument(help="Dataset directories, files, globs or URLs of documents.")]
+Dataset = Annotated[Path, typer.Option("-o", "--output", help="The dataset directory to write.")]
 Workers = Annotated[int | None, typer.Option(help="Processes; all processors by default.")]
 Engine = Annotated[str, typer.Option(help="local or ray.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail on the first broken record.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start again.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def names(text: str | None) -> list[str]:
+    """The names in an option's list with commas, without white space and empty ones."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]

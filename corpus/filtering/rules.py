@@ -7,7 +7,7 @@ for its own rules and for the sets behind it. A rule says what is kept: `signal 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -123,20 +123,31 @@ def with_settings(rule_sets: Sequence[RuleSet], settings: Sequence[str]) -> list
     return sets
 
 
-def decide(signals: pl.DataFrame, rule_sets: Sequence[RuleSet], languages: pl.Series) -> pl.DataFrame:
+def decide(
+    signals: pl.DataFrame,
+    rule_sets: Sequence[RuleSet],
+    languages: pl.Series,
+    known: Mapping[str, npt.NDArray[np.bool_]] | None = None,
+) -> pl.DataFrame:
     """Decide from signals alone: columns `kept`, `reason` (the first failing rule) and `failed_rules` (all).
 
-    `signals` has the columns that `RuleSet.column` names (a null passes), `languages` one code a row.
+    `signals` has the columns that `RuleSet.column` names (a null passes), `languages` one code a row. `known` has,
+    by label, the rows that fail rules decided before; their signals are not looked at.
     """
     labels, failing = [], []
+    known = known or {}
     for rule_set in rule_sets:
-        applies = rule_set.applies(languages).to_numpy()
-        tests = [
-            (~_passes(pl.col(rule_set.column(rule.signal)), rule)).fill_null(False).alias(rule.name)
-            for rule in rule_set.rules
-        ]
+        open_rules = [rule for rule in rule_set.rules if rule_set.label(rule) not in known]
+        found = dict(known)
+        if open_rules:
+            tests = [
+                (~_passes(pl.col(rule_set.column(rule.signal)), rule)).fill_null(False).alias(rule_set.label(rule))
+                for rule in open_rules
+            ]
+            applies = rule_set.applies(languages).to_numpy()
+            found |= {column.name: column.to_numpy() & applies for column in signals.select(tests)}
         labels += [rule_set.label(rule) for rule in rule_set.rules]
-        failing += [column.to_numpy() & applies for column in signals.select(tests)]
+        failing += [found[rule_set.label(rule)] for rule in rule_set.rules]
     return _decision(labels, failing, signals.height)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from corpus.core.console import progress
@@ -44,11 +47,34 @@ class Question:
     sources: Sources
     carried: tuple[str, ...]
 
+    @cached_property
+    def settled(self) -> tuple[str, ...]:
+        """The labels of the rules that decide as before: `failed_rules` says who fails them.
+
+        Empty where a set is new, gone, or edits or chooses otherwise: then a rule may look at another text.
+        """
+        old, new = ([replace(rule_set, rules=()) for rule_set in sets] for sets in self._before_and_now())
+        if old != new:
+            return ()
+        before, now = ({s.label(rule): rule for s in sets for rule in s.rules} for sets in self._before_and_now())
+        return tuple(label for label, rule in now.items() if before.get(label) == rule)
+
+    def _before_and_now(self) -> tuple[tuple[RuleSet, ...], tuple[RuleSet, ...]]:
+        return self.ledger.rule_sets, self.rule_sets
+
+    def looked_at(self) -> set[str]:
+        """The columns of signals that the rules which are not settled name."""
+        return {
+            rule_set.column(rule.signal)
+            for rule_set in self.rule_sets
+            for rule in rule_set.rules
+            if rule_set.label(rule) not in self.settled
+        }
+
     def columns(self) -> list[str]:
         """The columns of the ledger that deciding reads."""
-        looked_at = {rule_set.column(rule.signal) for rule_set in self.rule_sets for rule in rule_set.rules}
-        needed = {name for column in looked_at for name in needed_columns(column, self.sources)}
-        first = ["domain", "lang", "kept", "reason", *(["failed_rules"] if self.carried else [])]
+        needed = {name for column in self.looked_at() for name in needed_columns(column, self.sources)}
+        first = ["domain", "lang", "kept", "reason", "failed_rules"]
         return first + sorted(needed - set(first))
 
 
@@ -85,14 +111,35 @@ def decide_again(frame: pl.DataFrame, question: Question) -> pl.DataFrame:
     """Decide rows of the ledger (with at least `question.columns()`): `kept`, `reason`, `failed_rules`."""
     key = "language key"
     frame = frame.with_columns(language_keys(frame["lang"]).alias(key))
-    columns = {rule_set.column(rule.signal) for rule_set in question.rule_sets for rule in rule_set.rules}
-    looked_at = frame.with_columns(recorded_column(name, question.sources, pl.col(key)) for name in columns)
-    decision = decide(looked_at, question.rule_sets, frame["lang"])
+    looked_at = frame.with_columns(
+        recorded_column(name, question.sources, pl.col(key)) for name in question.looked_at()
+    )
+    known = failing_rows(frame["failed_rules"], question.settled)
+    decision = decide(looked_at, question.rule_sets, frame["lang"], known)
     if question.carried:
         decision = _with_carried(decision, frame["failed_rules"], question.carried)
     if not question.languages:
         return decision
     return drop_languages(decision, among((), frame["lang"].fill_null("").to_list(), question.languages))
+
+
+def failing_rows(failed_rules: pl.Series, labels: Sequence[str]) -> dict[str, npt.NDArray[np.bool_]]:
+    """For each label, which of the rows have it in their list."""
+    lengths = failed_rules.list.len().fill_null(0)
+    listed = pl.DataFrame(
+        [
+            failed_rules.filter(lengths > 0).explode().alias("label"),
+            pl.Series("row", np.repeat(np.arange(len(lengths)), lengths)),
+        ]
+    )
+    rows = {
+        label: group["row"].to_numpy() for (label,), group in listed.partition_by("label", as_dict=True).items()
+    }
+    found = {}
+    for label in labels:
+        found[label] = np.zeros(len(failed_rules), np.bool_)
+        found[label][rows.get(label, [])] = True
+    return found
 
 
 def compare(question: Question) -> dict[str, Any]:

@@ -37,8 +37,8 @@ def template(
     manifest = make_conversations(
         inputs,
         output,
-        tasks=_names(tasks),
-        languages=_names(lang),
+        tasks=options.names(tasks),
+        languages=options.names(lang),
         cap_per_task=cap_per_task,
         maximum_characters=maximum_characters,
         seed=seed,
@@ -49,10 +49,6 @@ def template(
         overwrite=overwrite,
     )
     print_summary("template", manifest if as_json else _rows(manifest), as_json=as_json)
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _rows(manifest: dict[str, Any]) -> list[dict[str, object]]:

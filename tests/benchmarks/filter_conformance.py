@@ -27,7 +27,7 @@ from corpus.filtering.rules import Rule, decide, load_rule_sets, passes
 from corpus.filtering.signals import compute_signals
 from corpus.pages.extract import ExtractOptions, extract
 from tests.benchmarks.inputs import CHINESE, DATA, ENGLISH, domains, pages
-from tests.benchmarks.results import made_with, table, write_section
+from tests.benchmarks.results import at_least, leave_headlines, made_with, table, write_section
 from tests.corpus.plain_signals import plain_signals
 
 PEER = Path(__file__).with_name("datatrove_peer.py")
@@ -208,7 +208,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=10**9, help="documents of a domain")
     parser.add_argument("--output", type=Path, help="where to write differences.parquet")
     options = parser.parse_args()
-    body, found = [], []
+    body, found, agreeing = [], [], []
     for language in ("en", "zh"):
         documents = english(options) if language == "en" else domains(options.data, CHINESE, options.most)
         decisions = peers_decisions(options.datatrove_python, documents, language)
@@ -221,6 +221,9 @@ def main() -> None:
         body += [f"\n`{SETS[language]}`:\n", table(header, agreement_rows(names, documents.height, here))]
         header = ["signal", "same value", "with datatrove's words", "mean distance"]
         body += ["", table(header, signal_rows(documents, decisions, 2000))]
+        for name in names:
+            share = 100 * (1 - sum(difference.filter == name for difference in here) / documents.height)
+            agreeing.append(at_least(f"{FILTER_NAMES[name]}, {language}", share, 99.5, "{:.2f} %"))
         found += here
     if options.output:
         options.output.mkdir(parents=True, exist_ok=True)
@@ -228,6 +231,7 @@ def main() -> None:
             options.output / "differences.parquet"
         )
     print("\n".join(body))
+    leave_headlines("agreement", agreeing)
     command = "python -m tests.benchmarks.filter_conformance --datatrove-python PATH"
     write_section(
         "Rule sets against datatrove", made_with(command, ["jieba"], {"datatrove": "0.10.1"}) + "\n".join(body)

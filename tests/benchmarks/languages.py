@@ -1,6 +1,6 @@
 """Language identification: accuracy on labelled sentences and on documents, and the rate, beside other tools.
 
-    python tests/benchmarks/languages.py [--data ../shared/data] [--peers PYTHON] [--write]
+    python -m tests.benchmarks.languages [--data ../shared/data] [--peers PYTHON] [--write]
 
 Sentences are those of 20 of the most spoken languages, and of all 75 that the data have (about 510 of each);
 documents those of the domains whose language is known.
@@ -23,6 +23,7 @@ from pathlib import Path
 import polars as pl
 
 from corpus.text.language import identify, scripts
+from tests.benchmarks.results import Headline, leave_headlines, without_goal
 
 HEADING = "## Languages"
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -161,6 +162,18 @@ def write_section(text: str) -> None:
     RESULTS.write_text("\n## ".join(kept).rstrip() + "\n\n" + text, encoding="utf-8")
 
 
+def headlines(answers: list[dict[str, object]], truth: list[str]) -> list[Headline]:
+    """Our share of right codes beside the best other tool's, on the most spoken languages, and our rate."""
+    ours, *peers = [answer for answer in answers if "error" not in answer]
+    share = accuracy(ours["sentences"], truth, MOST_SPOKEN)
+    what = f"right codes, {len(MOST_SPOKEN)} most spoken languages"
+    rate = without_goal("sentences a second", len(truth) / float(str(ours["seconds"])), "{:,.0f}")
+    if not peers:
+        return [without_goal(what, share, "{:.3f}"), rate]
+    best = max(accuracy(peer["sentences"], truth, MOST_SPOKEN) for peer in peers)
+    return [Headline(what, f"the best peer has {best:.3f}", f"{share:.3f}", None), rate]
+
+
 def main() -> None:
     """Measure, print, and where asked write the section."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -189,6 +202,7 @@ def main() -> None:
         "",
     ]
     print("\n".join(lines))
+    leave_headlines("languages", headlines(answers, sentences["lang"].to_list()))
     if arguments.write:
         write_section("\n".join(lines))
 

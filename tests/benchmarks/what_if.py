@@ -1,6 +1,6 @@
 """What-if, explain and report over a ledger of a million rows, on one core.
 
-    python tests/benchmarks/what_if.py [--rows 1000000] [--verbs what-if,write,explain,report]
+    python -m tests.benchmarks.what_if [--rows 1000000] [--verbs what-if,write,explain,report]
 
 Makes a ledger like that of `corpus filter --rules auto` (signals drawn at random, decided by the real rules), then
 runs each verb in a process of its own that may use one core, and prints seconds (start of Python included) and
@@ -12,10 +12,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +21,15 @@ import polars as pl
 
 from corpus.core.engine import UnitOutput
 from corpus.core.files import write_json
+from corpus.filtering.edits import EDITED_OUT, EDITS
 from corpus.filtering.filter import count_decision
 from corpus.filtering.ledger import ABOUT
 from corpus.filtering.rules import decide, load_rule_sets, to_json
-from corpus.filtering.signals import SIGNALS, SIGNALS_VERSION, compute_signals
+from corpus.filtering.signals import EDITED_WORDS, SIGNALS, SIGNALS_VERSION, compute_signals
+from tests.benchmarks.processes import run_alone
+from tests.benchmarks.results import Headline, at_most, leave_headlines, without_goal
 
+ROWS = 1_000_000
 PART_ROWS = 100_000
 _FEW = 20_000  # rows drawn at once: as many as a filter decides at once, about
 
@@ -66,7 +68,10 @@ def make_ledger(folder: Path, rows: int) -> None:
     rule_sets = load_rule_sets(["auto"])
     plain = dict(compute_signals(["one text"]).schema)
     edited = {f"{s.name}:{name}": kind for s in rule_sets if s.edits for name, kind in plain.items()}
+    edited |= {f"{s.name}:{EDITED_WORDS.name}": pl.Float64() for s in rule_sets if s.edits}
     edits = [f"{s.name}:edit.{edit.name}" for s in rule_sets for edit in s.edits]
+    dropping = [s.name for s in rule_sets if any(EDITS[edit.name].keeps for edit in s.edits)]
+    gone = [pl.lit("A line that an edit took out.").alias(f"{name}:{EDITED_OUT}") for name in dropping]
     counts: dict[str, int] = {}
     reasons: dict[str, int] = {}
     for part, start in enumerate(range(0, rows, PART_ROWS)):
@@ -80,7 +85,8 @@ def make_ledger(folder: Path, rows: int) -> None:
                 decision = decide(signals.with_columns(about["lang_score"]), rule_sets, about["lang"])
                 removed = pl.Series(np.random.default_rng(first).integers(0, 4, size)).cast(pl.Int64)
                 taken = pl.DataFrame([removed.alias(name) for name in edits])
-                output.write("ledger", pl.concat([about, decision, taken, signals], how="horizontal"))
+                tables = [about, decision, taken.with_columns(gone), signals]
+                output.write("ledger", pl.concat(tables, how="horizontal"))
                 text = pl.lit("Some words of a text that nobody reads. ").repeat_by(20).list.join("")
                 documents = about.select("id", text.alias("text"), "url", "domain", *ABOUT[3:])
                 kept = decision["kept"]
@@ -100,30 +106,33 @@ def make_ledger(folder: Path, rows: int) -> None:
 
 def measure(arguments: list[str]) -> dict[str, float]:
     """Seconds and peak memory of a command on one core."""
-    command = [sys.executable, "-m", "corpus.cli", *arguments]
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "POLARS_MAX_THREADS": "1"},
-        preexec_fn=lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}),
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"failed: {' '.join(command)}")
-    seconds = time.perf_counter() - started
+    command = ["taskset", "-c", min(os.sched_getaffinity(0)), sys.executable, "-m", "corpus.cli", *arguments]
+    used = run_alone(command, {"POLARS_MAX_THREADS": "1"})
+    if used.status:
+        raise SystemExit(f"failed: {' '.join(map(str, command))}: {used.error[-300:]}")
     return {
-        "seconds": round(seconds, 2),
-        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
-        "peak_megabytes": round(usage.ru_maxrss / 1024),
+        "seconds": round(used.seconds, 2),
+        "cpu_seconds": round(used.cpu_seconds, 2),
+        "peak_megabytes": round(used.megabytes),
     }
+
+
+def headlines(used: dict[str, dict[str, float]]) -> list[Headline]:
+    """The numbers for the summary; only what-if in seconds has a goal."""
+    if not {"what-if", "write"} <= set(used):
+        return []
+    first, written = used["what-if"], used["write"]
+    return [
+        at_most("a million rows decided again, one core, s", first["seconds"], 5, "{:.1f}"),
+        without_goal("the same, written with -o, s", written["seconds"], "{:.1f}"),
+        without_goal("memory of both, MB", max(one["peak_megabytes"] for one in (first, written)), "{:,.0f}"),
+    ]
 
 
 def main() -> None:
     """Make the ledger and time the verbs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--verbs", default="start,what-if,write,explain,report")
     parser.add_argument("--folder", type=Path, help="where to make the ledger, or where an earlier run made it")
     options = parser.parse_args()
@@ -147,8 +156,12 @@ def main() -> None:
             "explain": ["explain", some, str(folder)],
             "report": ["report", str(folder), "-o", str(Path(name) / "report.html")],
         }
+        used = {}
         for verb in options.verbs.split(","):
-            print(json.dumps({"verb": verb, "rows": options.rows, **measure(commands[verb])}), flush=True)
+            used[verb] = measure(commands[verb])
+            print(json.dumps({"verb": verb, "rows": options.rows, **used[verb]}), flush=True)
+        if options.rows == ROWS:
+            leave_headlines("what-if", headlines(used))
 
 
 if __name__ == "__main__":
