@@ -7,10 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.files import file_hash, read_json
 from corpus.quality.normalisation import Normalisation
 from corpus.text.fasttext_file import check_model_file
+from corpus.text.fasttext_mapped import open_mapped
 from corpus.text.fasttext_model import LABEL, labels, load_model
 
 TRAIN_COMMAND = "corpus quality train"
@@ -37,15 +40,27 @@ class Classifier:
 
 def score_lines(path: str, label: str, lines: Sequence[str]) -> list[float | None]:
     """As `Classifier.score`, for lines that are normalised already."""
-    model = load_model(Path(path))
-    every = len(labels(model))
     wanted = LABEL + label
-    return [_probability(model, line, every, wanted) if line else None for line in lines]
+    mapped = open_mapped(Path(path))
+    if mapped is None:
+        model = load_model(Path(path))
+        every = len(labels(model))
+        return [_probability(model, line, every, wanted) if line else None for line in lines]
+    # A line without anything known has probability 0, as where fastText answers nothing.
+    found = np.nan_to_num(mapped.probabilities(lines)[:, mapped.labels.index(wanted)]).tolist()
+    return [score if line else None for score, line in zip(found, lines, strict=True)]
 
 
 def _probability(model: Any, line: str, every: int, wanted: str) -> float:
     found = model.predict(line + "\n", every, 0.0, "replace")
     return min(1.0, next((score for score, label in found if label == wanted), 0.0))
+
+
+def _labels(path: Path) -> list[str]:
+    mapped = open_mapped(path)
+    if mapped is None:
+        return labels(load_model(path))
+    return [label.removeprefix(LABEL) for label in mapped.labels]
 
 
 def open_classifier(
@@ -60,7 +75,7 @@ def open_classifier(
     folder = Path(place)
     if not folder.is_dir():
         check_model_file(folder)
-        found = labels(load_model(folder))
+        found = _labels(folder)
         return Classifier(place, file_hash(folder), _known(label, found, place), normalisation or PUBLISHED)
     if normalisation is not None:
         raise UsageError(f"{place}: knows how its texts become lines; --text and --lower-case are for model files")
@@ -78,7 +93,7 @@ def open_classifier(
     digest = file_hash(model)
     if digest != expected:
         raise ZeroToOneError(f"{model}: not the model that {file} names (its SHA-256 differs)")
-    chosen = own_label if label is None else _known(label, labels(load_model(model)), str(model))
+    chosen = own_label if label is None else _known(label, _labels(model), str(model))
     return Classifier(str(model), digest, chosen, trained_on)
 
 

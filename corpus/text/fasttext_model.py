@@ -18,15 +18,24 @@ LABEL = "__label__"
 
 
 def load_model(path: Path, sha256: str = "") -> Any:
-    """Read a model file, once in a process; with `sha256` only one that has this hash.
+    """Read a model file, once in a process until it is another; with `sha256` only one that has this hash.
 
     Raises ZeroToOneError for a file that is no fastText model or another than expected.
     """
-    return _load(str(path), sha256.lower())
+    return _load(str(path), sha256.lower(), file_state(path))
+
+
+def file_state(path: Path) -> tuple[int, ...]:
+    """What changes when a file is written anew (nothing where there is none): a key for what was read from it."""
+    try:
+        about = path.stat()
+    except OSError:
+        return ()
+    return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns
 
 
 @lru_cache(maxsize=3)
-def _load(path: str, sha256: str) -> Any:
+def _load(path: str, sha256: str, _: tuple[int, ...]) -> Any:
     # Imported here: the import maps a shared library that only these steps need.
     import fasttext_pybind
 
