@@ -3,7 +3,8 @@
     python -m tests.benchmarks.decontamination [--data ../shared/data] [--write]
 
 Of each set 100 questions that are long enough on their own, each in a document of its own, in every way of WAYS.
-"Too short" counts items that cannot be found, not even as question and choices together. Found: a hit that names the question's row, within the place where it was planted. Hits in the
+"Too short" counts items that cannot be found, not even as question and choices together. Found: a hit that
+names the question's row, within the place where it was planted. Hits in the
 documents as they are get printed, to be read. The reference for the rate is a plain search in Python:
 lower-case words (Han characters one by one), a set of 13-grams, as the papers describe it.
 """
