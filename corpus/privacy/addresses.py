@@ -8,12 +8,16 @@ from functools import lru_cache
 
 from tld import is_tld
 
-from corpus.privacy.candidates import fold
+from corpus.privacy.candidates import ACCENTED, fold
 
-_LOCAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_%+-.'")
+_LOCAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_%+-.'" + ACCENTED)
 _LONGEST_LOCAL, _LONGEST_DOMAIN, _LONGEST_TLD = 64, 253, 24
 _DOMAIN = re.compile(r"(?:[^\W_](?:[^\W_]|-){0,62}+\.)+[^\W_](?:[^\W_]|-){0,62}+")
 _SHELL = re.compile(r":[~/]")
+_USER_INFORMATION = re.compile(r"(?:\b(?:ssh|sftp)://|://[^\s/@:]*:)[^\s/@]*$")
+_LONGEST_USER_INFORMATION = 96
+# Top-level domains that the Public Suffix List has only names beneath of, so that `tld` does not know them.
+_WITH_SECOND_LEVEL = frozenset(("er", "fk", "jm", "mm", "np", "pg", "za"))
 _LATIN = re.compile(r"[A-Za-z]+")
 
 _IPV4 = re.compile(
@@ -34,16 +38,19 @@ _ADDRESSED = re.compile(
     r"nameserver|resolver|connect\w*)|地址|服务器|主机|网关|代理|解析)[^\n]{0,24}$|//$|@$",
     re.IGNORECASE,
 )
+_LONGEST_WORD, _LONGEST_ADDRESSED = 24, 40  # characters in front of an address that _NUMBERED and _ADDRESSED read
 _SMALL = 64  # numbers of which versions, sections and object identifiers are made
 
 
 def find_email(text: str, at: int) -> tuple[int, int] | None:
     """First and end of the e-mail address around the at sign at `at`, or None.
 
-    The local part is ASCII, 64 characters at most; the domain may be internationalised, and ends in a top-level
-    domain of IANA's list or `.example`. Text that goes on without a space behind it (Chinese, or a sentence with
-    a capital letter) is left out. Not an address: `git@host`, by which forges name their servers, and a shell's
-    prompt or remote path (`user@host.org:~/`, `user@host.org:/srv`).
+    The local part is ASCII or accented Latin letters, 64 characters at most; the domain may be internationalised,
+    and ends in a top-level domain of IANA's list or `.example`. Text that goes on without a space behind it
+    (Chinese, or a sentence with a capital letter) is left out. An address within a URL is one. Not an address:
+    `name at host`, `git@host`, by which forges name their servers, a shell's prompt or remote path
+    (`user@host.org:~/`, `user@host.org:/srv`), and a URL's password or login (`https://user:password@host.org`,
+    `ssh://user@host.org`).
     """
     first = _local_part(fold(text[max(0, at - _LONGEST_LOCAL - 1) : at]), at)
     if first is None:
@@ -51,6 +58,8 @@ def find_email(text: str, at: int) -> tuple[int, int] | None:
     behind = fold(text[at + 1 : at + 2 + _LONGEST_DOMAIN])
     length = _domain(behind)
     if not length or _SHELL.match(behind, length) or fold(text[first:at]).lower() == "git":
+        return None
+    if _USER_INFORMATION.search(text[max(0, first - _LONGEST_USER_INFORMATION) : first]):
         return None
     return first, at + 1 + length
 
@@ -101,7 +110,8 @@ def _top_level(label: str) -> int:
 
 @lru_cache(maxsize=4096)
 def _is_tld(label: str) -> bool:
-    return label.lower() == "example" or bool(is_tld(label.lower()))
+    lower = label.lower()
+    return lower == "example" or lower in _WITH_SECOND_LEVEL or bool(is_tld(lower))
 
 
 def find_ipv4(text: str, first: int, end: int) -> list[tuple[int, int]]:
@@ -116,19 +126,26 @@ def find_ipv4(text: str, first: int, end: int) -> list[tuple[int, int]]:
     window = fold(text[start : end + 12])
     found = []
     for match in _IPV4.finditer(window, first - start, end - start + 6):
-        before = window[max(0, match.start() - 64) : match.start()]
-        version = _NUMBERED.search(before) or _IS_VERSION.match(window, match.end())
-        if not version and _is_public(match.group(1)) and _is_address(match, before):
+        if _is_public(match.group(1)) and not _is_version(match) and _is_address(match):
             found.append((start + match.start(), start + match.end(1)))
     return found
 
 
-def _is_address(match: re.Match[str], before: str) -> bool:
+def _is_version(match: re.Match[str]) -> bool:
+    before = _before(match, _LONGEST_WORD)
+    return bool(_NUMBERED.search(before) or _IS_VERSION.match(match.string, match.end()))
+
+
+def _before(match: re.Match[str], length: int) -> str:
+    return match.string[max(0, match.start() - length) : match.start()]
+
+
+def _is_address(match: re.Match[str]) -> bool:
     address, length, port = match.groups()
     if length and int(length) < 32 and _is_network(f"{address}/{length}"):
         return False
     small = all(int(part) < _SMALL for part in address.split("."))
-    return not small or bool(port) or _ADDRESSED.search(before) is not None
+    return not small or bool(port) or _ADDRESSED.search(_before(match, _LONGEST_ADDRESSED)) is not None
 
 
 def _is_network(text: str) -> bool:

@@ -25,10 +25,9 @@ _DASHES, _SPACES = "‐‑‒–—−﹣", "\u00a0\u2002\u2003\u2007\u2009\u202
 _FULL_WIDTH = "０１２３４５６７８９＠．＋（）／＿％－" + "".join(
     chr(code) for code in (*range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B))
 )
+ACCENTED = "".join(chr(code) for code in range(0xC0, 0x250) if code not in (0xD7, 0xF7))  # of Latin scripts
 _FOLDED = {ord(character): ord(character) - 0xFEE0 for character in _FULL_WIDTH}
 _FOLDED |= dict.fromkeys(map(ord, _DASHES), ord("-")) | dict.fromkeys(map(ord, _SPACES), ord(" "))
-
-
 _FOLDABLE = re.compile(f"[{''.join(map(chr, _FOLDED))}]")
 
 
@@ -62,7 +61,7 @@ def _classes() -> npt.NDArray[np.uint8]:
         "@": _AT,
         ":": _COLON,
         "abcdefABCDEF": _HEXADECIMAL,
-        "ghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ": _LETTER,
+        "ghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ" + ACCENTED: _LETTER,
         "_%+'": _OTHER_LOCAL,
     }
     for characters, kind in groups.items():

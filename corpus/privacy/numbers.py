@@ -17,6 +17,7 @@ from corpus.privacy.checksums import is_cn_bank_card, is_cn_id, is_credit_card, 
 _BEFORE, _SHORTEST = 48, 7
 _NOT_INSIDE = r"(?<![0-9A-Za-z_.+#])(?<![0-9A-Za-z][-/])"
 _NO_MORE = r"(?![0-9A-Za-z_])(?![-.]\d)"
+_OPENING = r"(?:\((?=\+?\d{1,6}\)))?"  # a parenthesis that the number closes; one around all of it is not its own
 _URL = re.compile(r"(?:://|\bwww\.|[?&？]\w+=)[!-~]*$")
 
 _CARD = re.compile(
@@ -27,24 +28,29 @@ _CARD = re.compile(
 )
 _CN_ID = re.compile(_NOT_INSIDE + r"[1-9]\d{5}([ -]?)[12]\d{7}\1\d{3}[0-9Xx]" + _NO_MORE, re.ASCII)
 _CN_MOBILE = re.compile(
-    r"(?<![0-9A-Za-z_.#])(?<![0-9A-Za-z][-/+])(?:\(?(?:\+|00)?86\)?[ -]?)?(1[3-9]\d)([ -]?)(\d{4})\2(\d{4})"
+    r"(?<![0-9A-Za-z_.#])(?<![0-9A-Za-z][-/+])(?:"
+    + _OPENING
+    + r"(?:\+|00)?86\)?[ -]?)?(1[3-9]\d)([ -]?)(\d{4})\2(\d{4})"
     + _NO_MORE,
     re.ASCII,
 )
 _INTERNATIONAL = re.compile(r"(?<![\w+])\+\(?[1-9](?:[ ().-]{0,3}\d){6,14}(?![A-Za-z_])", re.ASCII)
 _NANP = re.compile(_NOT_INSIDE + r"(?:\+?1[-. ])?(?:\(\d{3}\)[ -]?|\d{3}[-.])\d{3}[-.]\d{4}" + _NO_MORE, re.ASCII)
 _CN_LANDLINE = re.compile(
-    _NOT_INSIDE + r"\(?0(?:10|2[0-57-9]|[3-9]\d\d)(?:\)[ -]?|[ -])[2-8]\d{6,7}(?:-\d{1,6})?" + _NO_MORE,
+    _NOT_INSIDE + _OPENING + r"0(?:10|2[0-57-9]|[3-9]\d\d)(?:\)[ -]?|[ -])[2-8]\d{6,7}(?:-\d{1,6})?" + _NO_MORE,
     re.ASCII,
 )
-_NAMED = re.compile(_NOT_INSIDE + r"[(]?\d(?:[ ().-]{0,2}\d){6,14}" + _NO_MORE, re.ASCII)
+# Not behind another number of the candidate: the word for telephone stands in front of the first.
+_FIRST = "".join(rf"(?<!\d[ ()./-]{{{gap}}})" for gap in range(4))
+_NAMED = re.compile(_NOT_INSIDE + _FIRST + _OPENING + r"\d(?:[ ().-]{0,2}\d){6,14}" + _NO_MORE, re.ASCII)
 _NAME = re.compile(
-    r"\b(?:tel|telephone|phone|fax|mobile|cellphone|whatsapp|telefon|téléphone|tél|teléfono|hotline)\b"
+    r"\b(?:tel|telephone|phone|fax|mobile|cellphone|whatsapp|hotline|telefon|téléphone|"
+    r"tél|teléfono|telefono|telefone|telefoon|telefax|tlf|puh|faks|faksas)\b"
     r"|电话|電話|手机|手機|传真|傳真|热线|熱線|座机|座機",
     re.IGNORECASE,
 )
 _NAMES = re.compile(
-    f"(?:{_NAME.pattern})号?(?: ?(?:number|no|nr|num|is|号码?|號碼?|是|为))?[\\s.:：=(]{{0,4}}$", re.IGNORECASE
+    f"(?:{_NAME.pattern})号?(?: ?(?:number|no|nr|num|is|号码?|號碼?|是|为))?[\\s.:：=(\"'“]{{0,4}}$", re.IGNORECASE
 )
 _CARD_NAME = re.compile(r"card|visa|卡", re.IGNORECASE)
 _LONGEST_BARE = 16  # digits without separators; longer ones are mostly identifiers of posts and users

@@ -56,7 +56,7 @@ def _check(kinds: Sequence[str]) -> list[str]:
 
 def _process(frame: pl.DataFrame, kinds: Sequence[str], output: UnitOutput) -> None:
     texts: list[str] = frame["text"].to_list()
-    found = _find(texts, kinds)
+    found = find_in_documents(texts, kinds)
     rows = []
     for row, identifiers in groupby(found, key=lambda identifier: identifier.text):
         rows.append(row)
@@ -73,7 +73,7 @@ def _process(frame: pl.DataFrame, kinds: Sequence[str], output: UnitOutput) -> N
     output.write("redactions", _places(frame, found))
 
 
-def _find(texts: Sequence[str], kinds: Sequence[str]) -> list[Identifier]:
+def find_in_documents(texts: Sequence[str], kinds: Sequence[str] = tuple(PLACEHOLDERS)) -> list[Identifier]:
     """The identifiers of all texts, found in pieces that bound the memory."""
     found, first = [], 0
     for part in chunks(texts):

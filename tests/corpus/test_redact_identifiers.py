@@ -6,6 +6,7 @@ import ipaddress
 import itertools
 import random
 import string
+import sys
 
 import pytest
 from hypothesis import assume, given, settings
@@ -34,6 +35,13 @@ def redacted(text: str, *kinds: str) -> str:
         ("me@work.com.Thanks", "<EMAIL_ADDRESS>.Thanks"),
         ("leak: john@gmail.com:hunter2", "leak: <EMAIL_ADDRESS>:hunter2"),
         ("'o'hara@mail.ie'", "'<EMAIL_ADDRESS>'"),
+        ("ku: edu@pgwc.gov.za, x@y.com.np", "ku: <EMAIL_ADDRESS>, <EMAIL_ADDRESS>"),
+        ("à prénom.nom@ecole.fr ou rené@ecole.fr", "à <EMAIL_ADDRESS> ou <EMAIL_ADDRESS>"),
+        (
+            "https://lists.example.org/list/dev@example.org/thread/1",
+            "https://lists.example.org/list/<EMAIL_ADDRESS>/thread/1",
+        ),
+        ("http://jane@mail.com and mailto:jane@mail.com", "http://<EMAIL_ADDRESS> and mailto:<EMAIL_ADDRESS>"),
         ("from 8.8.8.8 to [2001:4860:4860::8888]:53", "from <IP_ADDRESS> to [<IP_ADDRESS>]:53"),
         ("http://93.184.216.34:8080/x", "http://<IP_ADDRESS>:8080/x"),
         ("ping 1.1.1.1", "ping <IP_ADDRESS>"),
@@ -41,7 +49,12 @@ def redacted(text: str, *kinds: str) -> str:
         ("call +44 20 7946 0958 now", "call <PHONE_NUMBER> now"),
         ("(212) 736-5000 or 1-212-736-5000", "<PHONE_NUMBER> or <PHONE_NUMBER>"),
         ("Tel.: 030 901820", "Tel.: <PHONE_NUMBER>"),
+        ("Puh. (03) 534 1129, tlf. 57641686", "Puh. <PHONE_NUMBER>, tlf. <PHONE_NUMBER>"),
+        ('{"phone": "030 901820", "zip": "030 901820"}', '{"phone": "<PHONE_NUMBER>", "zip": "030 901820"}'),
         ("电话：010-62345678", "电话：<PHONE_NUMBER>"),
+        ("（010-62345678）（+86 13912345678）", "（<PHONE_NUMBER>）（<CN_MOBILE>）"),
+        ("(010)62345678, (+86)13912345678", "<PHONE_NUMBER>, <CN_MOBILE>"),
+        ("(tel (030 901820))", "(tel (<PHONE_NUMBER>))"),
         ("联系0571-88886666", "联系<PHONE_NUMBER>"),
         ("手机13812345678，备用+86 139-1234-5678", "手机<CN_MOBILE>，备用<CN_MOBILE>"),
         ("１３８１２３４５６７８", "<CN_MOBILE>"),
@@ -64,6 +77,8 @@ def test_what_is_one(text: str, expected: str) -> None:
         "@decorator def f(): pass; a @ b; x@y.T; root@host:~# ls",
         "git@github.com:user/repo.git",
         "me@host.example.com:/srv/data me@host.example.com:~/x",
+        "https://user:secret@host.example.com ssh://me@host.example.com svn+ssh://me@svn.example.org",
+        "name at example.com, name (at) example (dot) com",
         "icon@2x.png vue@2.6.11 lodash@4.17.x user@localhost @user@",
         "127.0.0.1 10.1.2.3 192.168.1.1 172.16.0.1 0.0.0.0 255.255.255.0 169.254.1.1",
         "192.0.2.1 198.51.100.7 203.0.113.9 224.0.0.1 2001:db8::1 ::1 fe80::1 fc00::1",
@@ -207,6 +222,32 @@ ADVERSARIAL = {
 @pytest.mark.parametrize("name", ADVERSARIAL)
 def test_adversarial_lines(name: str) -> None:
     assert len(find_identifiers([ADVERSARIAL[name]])) == (70_000 if name == "addresses" else 0)
+
+
+def calls(text: str) -> int:
+    """How many functions and methods a search calls, Python's and those of C: its steps, apart from time."""
+    number = 0
+
+    def count(_: object, event: str, __: object) -> None:
+        nonlocal number
+        number += event in ("call", "c_call")
+
+    previous = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        find_identifiers([text])
+    finally:
+        sys.setprofile(previous)
+    return number
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.text(st.sampled_from("@.0123456789+-() /:xX1a中。＠５\n"), min_size=1, max_size=12))
+def test_steps_grow_as_the_text_does(repeated: str) -> None:
+    calls(repeated)  # what is computed once
+    once, twice, four = (calls(repeated * times) for times in (100, 200, 400))
+    assert four - twice <= 2 * (twice - once) + 200
+    assert four <= 40 * 400 * len(repeated) + 200
 
 
 def test_bank_cards() -> None:
