@@ -22,7 +22,7 @@ from corpus.filtering.signals_hashing import (
     share,
     slot_mask,
 )
-from corpus.text.characters import ALPHABETIC, CONTENT, LINE_BREAK, LOWER, QUOTE, SPACE, TERMINAL
+from corpus.text.characters import ALPHABETIC, CONTENT, COUNTS, LINE_BREAK, LOWER, QUOTE, SPACE, TERMINAL
 from corpus.text.segmentation import Codes, Positions, Table
 
 Row = npt.NDArray[np.float64]
@@ -70,10 +70,10 @@ def all_signals(
 
 
 @numba.njit(cache=True)
-def _has_content(codes: Codes, first: int, last: int, table: Table) -> bool:
-    """Whether a word has a letter, mark or digit, and is not punctuation alone."""
+def _counts(codes: Codes, first: int, last: int, table: Table) -> bool:
+    """Whether a word is not punctuation alone."""
     for at in range(first, last):  # noqa: SIM110 - compiled
-        if table[codes[at]] & CONTENT:
+        if table[codes[at]] & COUNTS:
             return True
     return False
 
@@ -92,7 +92,7 @@ def _words(
     plain, characters, longest, alphabetic = 0, 0, 0, 0
     found = np.uint64(0)
     for k in range(words):
-        if _has_content(codes, starts[k], ends[k], table):
+        if _counts(codes, starts[k], ends[k], table):
             plain += 1
             characters += ends[k] - starts[k]
             longest = max(longest, ends[k] - starts[k])

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from corpus.text.characters import CONTENT, character_table
-from corpus.text.segmentation import Codes, Dictionary, Positions, chinese_dictionary, no_dictionary, split_texts
+from corpus.text.characters import COUNTS, character_table
+from corpus.text.chinese_dictionary import Dictionary, chinese_dictionary, no_dictionary
+from corpus.text.segmentation import Codes, Positions, split_texts
 
 _CHUNK_CHARACTERS = 4_000_000
 
@@ -52,12 +53,12 @@ def split_words(text: str) -> list[str]:
 
 
 def count_words(texts: Sequence[str]) -> npt.NDArray[np.int64]:
-    """The number of words of every text, those left out that have no letter, mark or number; shape [texts]."""
+    """The number of words of every text, those of punctuation only left out (`COUNTS`); shape [texts]."""
     counts = [np.zeros(0, dtype=np.int64)]
     for part in chunks(texts):
         words = find_words(part)
-        contents = np.cumsum(np.append(0, (character_table()[words.codes] & CONTENT) != 0))
-        plain = np.cumsum(np.append(0, contents[words.ends] > contents[words.starts]))
+        counted = np.cumsum(np.append(0, (character_table()[words.codes] & COUNTS) != 0))
+        plain = np.cumsum(np.append(0, counted[words.ends] > counted[words.starts]))
         counts.append(np.diff(plain[words.firsts]))
     return np.concatenate(counts)
 
