@@ -33,11 +33,16 @@ class Words(NamedTuple):
 def find_words(texts: Sequence[str]) -> Words:
     """Split texts into words, punctuation included.
 
-    Spaced scripts follow the word boundaries of Unicode's UAX #29: letters, marks, digits and connectors, with
-    apostrophes and full stops between letters, and separators between digits, inside a word. A URL, an e-mail
-    address and a letter and digit with a hyphen between them (`COVID-19`) are in one word each. Every other
-    character is a word, and so is a run of full stops, hyphens, tildes or ellipses. Chinese is split as
-    `jieba.cut` does.
+    A Chinese text is cut whole as `jieba.cut` does, its URLs and code too, white space left out. What is Chinese
+    is told from the text itself, so that it has the same words everywhere: at least one letter in a hundred is an
+    ideograph (U+4E00 to U+9FD5), and at most one letter of other scripts, ASCII aside, comes on four of them.
+
+    Other texts follow the word boundaries of Unicode's UAX #29: letters, marks, digits and connectors, with
+    apostrophes and full stops between letters, and separators between digits, inside a word; ideographs between
+    them go through jieba. As spaCy's English tokenizer, and datatrove with it, has them: clitics (`do` `n't`,
+    `army` `'s`) are words of their own, the full stop of `e.g.` or `J.` and the sign of `.5` and `-1` belong to
+    the word, and so do the signs of `3=6>>6`. A URL, an e-mail address and `COVID-19` are in one word each. Every
+    other character is a word, and so is a run of full stops, hyphens, tildes or ellipses.
     """
     codes, offsets = code_points(texts), text_offsets(texts)
     starts, ends = np.empty(codes.size, dtype=np.int64), np.empty(codes.size, dtype=np.int64)
