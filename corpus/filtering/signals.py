@@ -37,7 +37,7 @@ from corpus.text.characters import character_table, lower_table
 from corpus.text.words import chunks, code_points, find_words, text_offsets
 
 # Goes up when a signal counts something else than before: ledgers of two versions do not compare.
-SIGNALS_VERSION = 2
+SIGNALS_VERSION = 3
 LONGEST_MEASURED = 10_000_000  # characters of a text; bounds the memory
 STOP_WORDS_EN = ("the", "be", "to", "of", "and", "that", "have", "with")  # Rae et al. 2021, appendix A.1.1
 STOP_WORDS_ZH = tuple("的年在月是和日了於·為有被人中为他與後也而由")  # FineWeb-2, Mandarin Chinese
@@ -79,7 +79,11 @@ def _grams(first: int, last: int, name: str, description: str) -> list[Signal]:
 # What the array code writes, in its order.
 COUNTED: tuple[Signal, ...] = (
     Signal("characters", "characters", "length of the text"),
-    Signal("word_count", "words", "words, without those that are only punctuation or symbols"),
+    Signal(
+        "word_count",
+        "words",
+        "words, without those that are only what datatrove takes for punctuation (ASCII symbols too)",
+    ),
     Signal("token_count", "words", "words and runs of punctuation"),
     Signal("mean_word_length", "characters", "mean length of the words in word_count"),
     Signal("max_word_length", "characters", "length of the longest of the words in word_count"),
@@ -121,7 +125,7 @@ NGRAMS: tuple[Signal, ...] = (
     Signal(
         "all_caps_word_fraction", "fraction", "words with upper-case letters only, of token_count (RedPajama-V2)"
     ),
-    Signal("unique_word_fraction", "fraction", "different normalized words, of word_count (RedPajama-V2)"),
+    Signal("unique_word_fraction", "fraction", "different normalized words, of all of these (RedPajama-V2)"),
     Signal("word_entropy", "nats", "entropy of the distribution of the normalized words (RedPajama-V2)"),
     Signal(
         "stop_word_fraction",

@@ -25,7 +25,7 @@ from corpus.filtering.signals_hashing import (
     slot_mask,
 )
 from corpus.filtering.signals_spans import Lines, WordFacts
-from corpus.text.characters import ALPHABETIC, CONTENT, LINE_BREAK, LOWER, QUOTE, SPACE, TERMINAL
+from corpus.text.characters import ALPHABETIC, CONTENT, COUNTS, LINE_BREAK, LOWER, QUOTE, SPACE, TERMINAL
 from corpus.text.segmentation import Codes, Positions, Table
 from corpus.text.words import Words
 
@@ -79,7 +79,7 @@ def _words(
     plain, characters, longest, alphabetic = 0, 0, 0, 0
     found = np.uint64(0)
     for k in range(lengths.size):
-        if kinds[k] & CONTENT:
+        if kinds[k] & COUNTS:
             plain += 1
             characters += lengths[k]
             longest = max(longest, lengths[k])

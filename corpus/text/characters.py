@@ -23,6 +23,7 @@ UPPER = 2048  # str.isupper
 NUMERIC = 4096  # str.isnumeric
 PUNCTUATION = 8192  # Unicode's categories P, and the ASCII symbols
 NORMAL = 16384  # neither ASCII punctuation nor with another lower case: what normalizing leaves as it is
+COUNTS = 32768  # makes a word count: neither white space nor in what datatrove takes for punctuation
 
 _HAN_RANGE = (0x4E00, 0x9FD5)
 _IDEOGRAPHS = ((0x3400, 0x4DBF), (0x9FD6, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x323AF))
@@ -30,6 +31,9 @@ _JOINERS = "\u00ad\u200c\u200d"
 _LINE_BREAKS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 # ASCII quotes open and close alike; the rest closes only.
 _QUOTES = "\"'”’»）)]】」』》〉＂＇"
+# datatrove's punctuation is the control characters, all ASCII signs, these (a full-width digit is among them), and
+# what ends sentences, as an older Unicode has it.
+_OTHER_PUNCTUATION = "´«»–—’“”„…∶━►、。〈〉《》「」【】！％（），．１：；？～\u17d6\u17d9\u17da"
 _LAST_ASSIGNED = 0x32000  # beyond it there are only unassigned ones, private ones, tags and selectors
 _LAST_CASED = 0x1F000
 _BITS_OF_CATEGORY = {"L": WORD | CONTENT, "M": WORD | CONTENT, "N": WORD | CONTENT, "Z": SPACE}
@@ -49,17 +53,18 @@ _TERMINALS = (
 @lru_cache(maxsize=1)
 def character_table() -> npt.NDArray[np.uint16]:
     """The bits of every code point, shape [0x110000]."""
-    table = np.zeros(0x110000, dtype=np.uint16)
+    table = np.full(0x110000, COUNTS, dtype=np.uint16)
     table[:_LAST_ASSIGNED] = [_bits(chr(code)) for code in range(_LAST_ASSIGNED)]
-    table[0xE0100:0xE01F0] = WORD
+    table[0xE0100:0xE01F0] = WORD | COUNTS
     for first, last in _IDEOGRAPHS:
-        table[first : last + 1] = IDEOGRAPH | ALPHABETIC | CONTENT
-    table[_HAN_RANGE[0] : _HAN_RANGE[1] + 1] = HAN | ALPHABETIC | CONTENT
+        table[first : last + 1] = IDEOGRAPH | ALPHABETIC | CONTENT | COUNTS
+    table[_HAN_RANGE[0] : _HAN_RANGE[1] + 1] = HAN | ALPHABETIC | CONTENT | COUNTS
     for first, last in (*_IDEOGRAPHS, _HAN_RANGE):
         table[[code for code in range(first, last + 1) if chr(code).isnumeric()]] |= NUMERIC
     for item in _TERMINALS.split():
         low, _, high = item.partition("-")
         table[int(low, 16) : int(high or low, 16) + 1] |= TERMINAL
+        table[int(low, 16) : int(high or low, 16) + 1] &= ~np.uint16(COUNTS)
     for characters, bit in ((_LINE_BREAKS, LINE_BREAK), (_QUOTES, QUOTE)):
         table[[ord(character) for character in characters]] |= bit
     table[lower_table() == np.arange(table.size)] |= NORMAL
@@ -100,4 +105,7 @@ def _bits(character: str) -> int:
         bits |= NUMERIC
     if category[0] == "P" or (category[0] == "S" and character.isascii()):
         bits |= PUNCTUATION
+    sign = character in _OTHER_PUNCTUATION or (character.isascii() and not character.isalnum())
+    if not (sign or character.isspace() or category == "Cc"):
+        bits |= COUNTS
     return bits

@@ -1,162 +1,73 @@
-"""Where words begin and end, as array code; Chinese ones by jieba's algorithm, dictionary and model.
+"""Where words begin and end, as array code.
 
-The dictionary splits where the product of word frequencies is greatest; runs of single characters that it leaves
-go through jieba's hidden Markov model over the states begin, middle, end, single (https://github.com/fxsjy/jieba).
-The output equals `jieba.cut(text)` on runs of U+4E00 to U+9FD5; tests compare the two.
+A Chinese text is cut whole as `jieba.cut(text)` cuts it, white space left out. Other texts go by the word
+boundaries of spaced scripts, and their runs of ideographs through jieba's algorithm.
 
-All compiled functions that call each other are in this file: numba's cache does not see changes in another.
+jieba (https://github.com/fxsjy/jieba) takes blocks of ideographs, ASCII letters, digits and `+#&._%-`. The
+dictionary splits a block where the product of word frequencies is greatest. Of runs of single characters that it
+leaves, ideographs go through a hidden Markov model over the states begin, middle, end, single, the rest is split
+into numbers, ASCII words and what is between them. Every other character is a word.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from corpus.core.errors import ZeroToOneError
-from corpus.text.characters import ALPHABETIC, CONTENT, DIGIT, HAN, SPACE, WORD
+from corpus.text.characters import ALPHABETIC, CONTENT, COUNTS, DIGIT, HAN, IDEOGRAPH, SPACE, WORD
+from corpus.text.chinese_dictionary import FIRST_HAN, SEED, Dictionary, extend_key, find_slot
 
 Codes = npt.NDArray[np.uint32]
 Positions = npt.NDArray[np.int64]
 Table = npt.NDArray[np.uint16]
 
-FIRST_HAN = 0x4E00
-HAN_COUNT = 0x9FD5 - FIRST_HAN + 1
-LONGEST_RUN = 4096  # longer runs of ideographs without punctuation are cut here, which bounds the scratch space
+LONGEST_BLOCK = 1 << 16  # longer blocks are cut here, which bounds the scratch space
+LEAST_HAN = 100  # a text is Chinese where one letter in so many, or more, is an ideograph,
+MOST_OTHER = 4  # and one letter of other scripts, ASCII aside, comes on so many ideographs, or fewer
 _RUNS = (0x2E, 0x2D, 0x7E, 0x2026)  # full stop, hyphen, tilde, ellipsis
 _BETWEEN_LETTERS = (0x27, 0x2019, 0x2E)  # ' ’ .
+_APOSTROPHES = (0x27, 0x2019)
 _INNER = (0x27, 0x2019, 0x2E, 0x2C, 0x3A, 0x2F, 0x40, 0x2D)  # and , : / between digits, @, - at a digit
-_AT_SIGN, _COLON, _SLASH, _HYPHEN, _FIRST_EAST_ASIAN = 0x40, 0x3A, 0x2F, 0x2D, 0x2E80
-_NEVER = -3.14e100  # jieba's log probability of what its model has not seen
-_STATES = "BMES"
-_PREFIX = np.inf  # marks a prefix that is no word
-_SEED = np.uint64(0xCBF29CE484222325)
-_PRIME = np.uint64(0x100000001B3)
+_SIGNS = (0x3D, 0x3C, 0x3E, 0x2F, 0x24, 0x2A, 0x2B, 0x5E)  # = < > / $ * + ^
+_OPERATORS = (0x2A, 0x2B, 0x5E)  # * + ^
+_MOST_SIGNS = 4
+_AT_SIGN, _COLON, _SLASH, _HYPHEN, _FULL_STOP, _FIRST_EAST_ASIAN = 0x40, 0x3A, 0x2F, 0x2D, 0x2E, 0x2E80
+_S, _CAPITAL_S, _T, _M, _D, _N, _I = 0x73, 0x53, 0x74, 0x6D, 0x64, 0x6E, 0x69
+_WILL, _HAVE, _ARE = (0x6C, 0x6C), (0x76, 0x65), (0x72, 0x65)  # ll, ve, re
+_CANNOT = (0x63, 0x61, 0x6E, 0x6E, 0x6F, 0x74)
+# After these 'd is had or would; elsewhere it is the old spelling of a past (lov'd).
+_BEFORE_HAD = (
+    "i",
+    "you",
+    "he",
+    "she",
+    "it",
+    "we",
+    "they",
+    "who",
+    "what",
+    "when",
+    "where",
+    "why",
+    "how",
+    "there",
+    "that",
+)
+_KEYS_BEFORE_HAD = tuple(sum((ord(c) & 31) << (5 * k) for k, c in enumerate(word)) for word in _BEFORE_HAD)
+_BLOCK_SIGNS = (0x2B, 0x23, 0x26, 0x2E, 0x5F, 0x25, 0x2D)  # + # & . _ % -
+_PERCENT = 0x25
 
 
-class Dictionary(NamedTuple):
-    """jieba's dictionary and model as arrays.
+class Scratch(NamedTuple):
+    """Room for one block: scores and ends of the best words, the model's way back and where it cuts."""
 
-    `keys` [slots] uint64: hashes of words and of their prefixes, open addressing, 0 = empty slot.
-    `values` [slots] float64: log probability of a word, infinity for a mere prefix.
-    `rare` float64: log probability given to a character that is no word.
-    `start` [4], `transition` [4, 4] (from, to), `emission` [4, characters]: the model's log probabilities.
-    """
-
-    keys: npt.NDArray[np.uint64]
-    values: npt.NDArray[np.float64]
-    rare: float
-    start: npt.NDArray[np.float64]
-    transition: npt.NDArray[np.float64]
-    emission: npt.NDArray[np.float64]
-
-
-@lru_cache(maxsize=1)
-def chinese_dictionary() -> Dictionary:
-    """Read jieba's dictionary and model from the installed package (no cache file, no pickle).
-
-    Raises ZeroToOneError when jieba is not installed.
-    """
-    spec = find_spec("jieba")
-    if spec is None or spec.origin is None:
-        raise ZeroToOneError("Chinese text needs the package jieba: pip install jieba")
-    folder = Path(spec.origin).parent
-    data = np.fromfile(folder / "dict.txt", dtype=np.uint8)
-    keys, values = np.zeros(1 << 20, dtype=np.uint64), np.full(1 << 20, _PREFIX)
-    total = _read_dictionary(data, keys, values)
-    return Dictionary(keys, values, -float(np.log(total)), *_model(folder))
-
-
-@lru_cache(maxsize=1)
-def no_dictionary() -> Dictionary:
-    """An empty dictionary of the same types, for texts without ideographs."""
-    return Dictionary(
-        np.zeros(2, dtype=np.uint64), np.full(2, _PREFIX), 0.0, np.zeros(4), np.zeros((4, 4)), np.zeros((4, 1))
-    )
-
-
-def _model(folder: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    started, moved, emitted = (
-        _table(folder / "finalseg" / f"prob_{name}.py") for name in ("start", "trans", "emit")
-    )
-    start = np.array([started[state] for state in _STATES])
-    transition = np.array([[_given(moved[a], b) for b in _STATES] for a in _STATES])
-    emission = np.full((4, HAN_COUNT), _NEVER)
-    for row, state in zip(emission, _STATES, strict=True):
-        for character, value in emitted[state].items():
-            if 0 <= ord(character) - FIRST_HAN < HAN_COUNT:
-                row[ord(character) - FIRST_HAN] = value
-    return start, transition, emission
-
-
-def _table(path: Path) -> dict[str, Any]:
-    """The table of one of jieba's modules, loaded alone: importing jieba itself warns and sets up logging."""
-    spec = spec_from_file_location(f"_jieba_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ZeroToOneError(f"{path}: cannot be loaded; install jieba again")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return dict(module.P)
-
-
-def _given(table: dict[str, Any], key: str) -> float:
-    return float(table.get(key, _NEVER))
-
-
-@numba.njit(cache=True)
-def _extend(key: Any, code: Any) -> Any:
-    mixed = (key ^ np.uint64(code)) * _PRIME
-    return mixed ^ (mixed >> np.uint64(29))
-
-
-@numba.njit(cache=True)
-def _slot(keys: npt.NDArray[np.uint64], key: Any) -> Any:
-    mask = np.uint64(keys.size - 1)
-    slot = key & mask
-    while keys[slot] != 0 and keys[slot] != key:
-        slot = (slot + np.uint64(1)) & mask
-    return slot
-
-
-@numba.njit(cache=True)
-def _read_dictionary(
-    data: npt.NDArray[np.uint8], keys: npt.NDArray[np.uint64], values: npt.NDArray[np.float64]
-) -> int:
-    """Fill the table from lines of `word frequency tag`; return the sum of frequencies."""
-    total, at = 0, 0
-    while at < data.size:
-        key = _SEED
-        slot: Any = np.uint64(0)
-        while data[at] != 32:
-            lead = data[at]
-            width = 1 if lead < 0x80 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
-            code = int(lead) if width == 1 else int(lead) & (0x7F >> width)
-            for k in range(1, width):
-                code = (code << 6) | (int(data[at + k]) & 0x3F)
-            at += width
-            key = _extend(key, code)
-            slot = _slot(keys, key)
-            keys[slot] = key
-        at += 1
-        frequency = 0
-        while 48 <= data[at] <= 57:
-            frequency = frequency * 10 + int(data[at]) - 48
-            at += 1
-        if frequency:
-            values[slot] = float(frequency)
-        total += frequency
-        while at < data.size and data[at] != 10:
-            at += 1
-        at += 1
-    for k in range(keys.size):
-        if keys[k] != 0 and values[k] != _PREFIX:
-            values[k] = np.log(values[k]) - np.log(total)
-    return total
+    score: npt.NDArray[np.float64]
+    end: Positions
+    back: npt.NDArray[np.int8]
+    cut: npt.NDArray[np.bool_]
 
 
 @numba.njit(cache=True)
@@ -173,10 +84,10 @@ def _best_ends(
     score[count] = 0.0
     for at in range(count - 1, -1, -1):
         best, best_end = -np.inf, at + 1
-        key = _SEED
+        key = SEED
         for stop in range(at, count):
-            key = _extend(key, codes[first + stop])
-            slot = _slot(dictionary.keys, key)
+            key = extend_key(key, codes[first + stop])
+            slot = find_slot(dictionary.keys, key)
             if dictionary.keys[slot] == 0:
                 break
             if dictionary.values[slot] <= 0.0:
@@ -190,10 +101,10 @@ def _best_ends(
 
 @numba.njit(cache=True)
 def _is_word(codes: Codes, first: int, last: int, dictionary: Dictionary) -> bool:
-    key = _SEED
+    key = SEED
     for at in range(first, last):
-        key = _extend(key, codes[at])
-    slot = _slot(dictionary.keys, key)
+        key = extend_key(key, codes[at])
+    slot = find_slot(dictionary.keys, key)
     return dictionary.keys[slot] != 0 and dictionary.values[slot] <= 0.0
 
 
@@ -229,31 +140,25 @@ def _viterbi(
 
 
 @numba.njit(cache=True)
-def _segment(codes: Codes, first: int, last: int, dictionary: Dictionary, ends: Positions) -> int:
-    """Split the ideographs codes[first:last] into words; return their number, their ends are in `ends`.
+def _segment(
+    codes: Codes, first: int, last: int, dictionary: Dictionary, scratch: Scratch, ends: Positions
+) -> int:
+    """Split the block codes[first:last] into words; return their number, their ends are in `ends`.
 
-    `codes` are code points, all within U+4E00 to U+9FD5; `ends` needs room for last - first numbers.
+    The block has at most LONGEST_BLOCK characters; `ends` needs room for last - first numbers.
     """
-    count = last - first
-    score, end = np.empty(count + 1), np.empty(count, dtype=np.int64)
-    back, cut = np.empty((count, 4), dtype=np.int8), np.empty(count, dtype=np.bool_)
-    _best_ends(codes, first, last, dictionary, score, end)
+    count, end = last - first, scratch.end
+    _best_ends(codes, first, last, dictionary, scratch.score, end)
     found, at = 0, 0
     while at < count:
         stop = at
         while stop < count and end[stop] == stop + 1:
             stop += 1
-        if stop > at:
-            if stop - at > 1 and not _is_word(codes, first + at, first + stop, dictionary):
-                _viterbi(codes, first + at, first + stop, dictionary, back, cut)
-            else:
-                cut[: stop - at] = True
-            for k in range(stop - at):
-                if cut[k]:
-                    ends[found] = first + at + k + 1
-                    found += 1
-            if not cut[stop - at - 1]:
-                ends[found] = first + stop
+        if stop - at > 1 and not _is_word(codes, first + at, first + stop, dictionary):
+            found += _split_singles(codes, first + at, first + stop, dictionary, scratch, ends[found:])
+        else:
+            for k in range(at, stop):
+                ends[found] = first + k + 1
                 found += 1
         if stop < count:
             ends[found] = first + end[stop]
@@ -261,6 +166,111 @@ def _segment(codes: Codes, first: int, last: int, dictionary: Dictionary, ends: 
             stop = end[stop]
         at = stop
     return found
+
+
+@numba.njit(cache=True)
+def _split_singles(
+    codes: Codes, first: int, last: int, dictionary: Dictionary, scratch: Scratch, ends: Positions
+) -> int:
+    """Split what the dictionary left in single characters (jieba's `finalseg.cut`); return the number of words."""
+    found, at = 0, first
+    while at < last:
+        stop = at + 1
+        if codes[at] >= FIRST_HAN:
+            while stop < last and codes[stop] >= FIRST_HAN:
+                stop += 1
+            _viterbi(codes, at, stop, dictionary, scratch.back, scratch.cut)
+            for k in range(at, stop):
+                if scratch.cut[k - at]:
+                    ends[found] = k + 1
+                    found += 1
+        else:
+            if _is_ascii_word(codes[at]):
+                stop = _end_of_ascii_word(codes, at, last)
+            else:
+                while stop < last and codes[stop] < FIRST_HAN and not _is_ascii_word(codes[stop]):
+                    stop += 1
+            ends[found] = stop
+            found += 1
+        at = stop
+    return found
+
+
+@numba.njit(cache=True)
+def _end_of_ascii_word(codes: Codes, at: int, last: int) -> int:
+    """Where the match of `[a-zA-Z0-9]+(\\.[0-9]+)?%?` at `at` ends."""
+    while at < last and _is_ascii_word(codes[at]):
+        at += 1
+    if at + 1 < last and codes[at] == _FULL_STOP and _is_ascii_digit(codes[at + 1]):
+        at += 2
+        while at < last and _is_ascii_digit(codes[at]):
+            at += 1
+    return at + 1 if at < last and codes[at] == _PERCENT else at
+
+
+@numba.njit(cache=True)
+def _is_ascii_digit(code: int) -> bool:
+    return 0x30 <= code <= 0x39
+
+
+@numba.njit(cache=True)
+def _is_ascii_word(code: int) -> bool:
+    return _is_ascii_digit(code) or 0x61 <= code <= 0x7A or 0x41 <= code <= 0x5A
+
+
+@numba.njit(cache=True)
+def _in_block(code: int, kind: int) -> bool:
+    """Whether jieba takes a character into a block."""
+    return kind & HAN != 0 or (code < 0x80 and (_is_ascii_word(code) or code in _BLOCK_SIGNS))
+
+
+@numba.njit(cache=True)
+def _is_chinese(codes: Codes, first: int, last: int, table: Table) -> bool:
+    """Whether a text is one for jieba: by the shares of ideographs and of the letters of other scripts.
+
+    Other ideographs count for neither. Japanese, with its kana, is not Chinese.
+    """
+    han, ascii_letters, other = 0, 0, 0
+    for at in range(first, last):
+        kind = table[codes[at]]
+        if kind & HAN:
+            han += 1
+        elif kind & ALPHABETIC and not kind & IDEOGRAPH:
+            ascii_letters += codes[at] < 0x80
+            other += codes[at] >= 0x80
+    return han > 0 and han * LEAST_HAN >= han + ascii_letters + other and other * MOST_OTHER <= han
+
+
+@numba.njit(cache=True)
+def _cut(
+    codes: Codes,
+    first: int,
+    last: int,
+    table: Table,
+    dictionary: Dictionary,
+    scratch: Scratch,
+    starts: Positions,
+    ends: Positions,
+) -> int:
+    """Write the bounds of the words of a Chinese text, those of `jieba.cut`, and return their number."""
+    count, at = 0, first
+    while at < last:
+        stop = at
+        while stop < last and stop - at < LONGEST_BLOCK and _in_block(codes[stop], table[codes[stop]]):
+            stop += 1
+        if stop > at:
+            found = _segment(codes, at, stop, dictionary, scratch, ends[count:])
+            starts[count] = at
+            for k in range(count + 1, count + found):
+                starts[k] = ends[k - 1]
+            count += found
+        else:
+            stop = at + 1
+            if not table[codes[at]] & SPACE or table[codes[at]] & COUNTS:  # format characters are words to jieba
+                starts[count], ends[count] = at, stop
+                count += 1
+        at = stop
+    return count
 
 
 @numba.njit(cache=True)
@@ -273,10 +283,68 @@ def _joins(codes: Codes, at: int, last: int, table: Table) -> bool:
     if not after & WORD:
         return False
     if code == _HYPHEN:
-        return (before & DIGIT != 0) != (after & DIGIT != 0)
+        return before & DIGIT == 0 and after & DIGIT != 0
     if code == _AT_SIGN or (before & DIGIT and after & DIGIT):
         return True
     return code in _BETWEEN_LETTERS and before & ALPHABETIC != 0 and after & ALPHABETIC != 0
+
+
+@numba.njit(cache=True)
+def _end_of_signs(codes: Codes, at: int, last: int, table: Table) -> int:
+    """Where the signs end that join a word and a number (`x=1`, `6>>6`); `at` for none and a lone operator."""
+    stop = at
+    while stop < last and stop - at < _MOST_SIGNS and codes[stop] in _SIGNS:
+        stop += 1
+    if stop in (at, last) or not table[codes[stop]] & DIGIT:
+        return at
+    return at if stop == at + 1 and codes[at] in _OPERATORS else stop
+
+
+@numba.njit(cache=True)
+def _begins_number(codes: Codes, first: int, at: int, last: int, table: Table) -> bool:
+    """Whether a full stop or hyphen after space stands before a digit (`.5`, `-1`)."""
+    if (codes[at] != _FULL_STOP and codes[at] != _HYPHEN) or at + 1 >= last or not table[codes[at + 1]] & DIGIT:
+        return False
+    return at == first or table[codes[at - 1]] & SPACE != 0
+
+
+@numba.njit(cache=True)
+def _abbreviates(codes: Codes, first: int, at: int, last: int, table: Table) -> bool:
+    """Whether the full stop at `at` belongs to the word before it: after one letter (`N.`, `e.g.`)."""
+    if at >= last or codes[at] != _FULL_STOP or not table[codes[at - 1]] & ALPHABETIC:
+        return False
+    if at + 1 < last and codes[at + 1] == _FULL_STOP:
+        return False
+    return codes[at - 1] < 0x80 if at - 1 == first else codes[at - 2] == _FULL_STOP
+
+
+@numba.njit(cache=True)
+def _clitic(codes: Codes, first: int, last: int) -> int:
+    """Where the English clitic of a word begins ('s 'm 're 've 'll 'd n't, the `not` of cannot), else its end."""
+    if last - first >= 3 and codes[last - 2] in _APOSTROPHES:
+        end, place = codes[last - 1], last - 2
+        if end in (_S, _CAPITAL_S):
+            return place
+        if end == _T and codes[last - 3] == _N and last - first > 3:
+            return last - 3
+        if end == _M and last - first == 3 and codes[first] | 32 == _I:
+            return place
+        if end == _D and place - first <= 5:
+            key = 0
+            for k in range(first, place):
+                if not _is_ascii_word(codes[k]):
+                    return last
+                key |= (int(codes[k]) & 31) << (5 * (k - first))
+            return place if key in _KEYS_BEFORE_HAD else last
+    elif last - first >= 4 and codes[last - 3] in _APOSTROPHES:
+        if (codes[last - 2], codes[last - 1]) in (_WILL, _HAVE, _ARE):
+            return last - 3
+    elif last - first == 6 and codes[last - 1] == _T and codes[first] | 32 == _CANNOT[0]:
+        for k in range(1, 6):
+            if codes[first + k] != _CANNOT[k]:
+                return last
+        return first + 3
+    return last
 
 
 @numba.njit(cache=True)
@@ -294,9 +362,16 @@ def _end_of_address(codes: Codes, at: int, last: int, table: Table) -> int:
 
 @numba.njit(cache=True)
 def _split(
-    codes: Codes, first: int, last: int, table: Table, dictionary: Dictionary, starts: Positions, ends: Positions
+    codes: Codes,
+    first: int,
+    last: int,
+    table: Table,
+    dictionary: Dictionary,
+    scratch: Scratch,
+    starts: Positions,
+    ends: Positions,
 ) -> int:
-    """Write the bounds of the words of codes[first:last] and return their number."""
+    """Write the bounds of the words of a text in a spaced script and return their number."""
     count, at = 0, first
     while at < last:
         kind = table[codes[at]]
@@ -305,19 +380,30 @@ def _split(
             at = stop
             continue
         if kind & HAN:
-            while stop < last and stop - at < LONGEST_RUN and table[codes[stop]] & HAN:
+            while stop < last and stop - at < LONGEST_BLOCK and table[codes[stop]] & HAN:
                 stop += 1
-            found = _segment(codes, at, stop, dictionary, ends[count:])
+            found = _segment(codes, at, stop, dictionary, scratch, ends[count:])
             starts[count] = at
             for k in range(1, found):
                 starts[count + k] = ends[count + k - 1]
             count += found
             at = stop
             continue
-        if kind & WORD:
-            while stop < last and (table[codes[stop]] & WORD or _joins(codes, stop, last, table)):
+        if kind & WORD or _begins_number(codes, first, at, last, table):
+            before = at
+            while before < stop:
+                while stop < last and (table[codes[stop]] & WORD or _joins(codes, stop, last, table)):
+                    stop += 1
+                before, stop = stop, _end_of_signs(codes, stop, last, table)
+            clitic = _clitic(codes, at, stop)
+            if clitic < stop:
+                starts[count], ends[count] = at, clitic
+                count += 1
+                at = clitic
+            elif _abbreviates(codes, at, stop, last, table):
                 stop += 1
-            stop = _end_of_address(codes, stop, last, table)
+            else:
+                stop = _end_of_address(codes, stop, last, table)
         elif codes[at] in _RUNS:
             while stop < last and codes[stop] == codes[at]:
                 stop += 1
@@ -342,9 +428,20 @@ def split_texts(
     `starts` and `ends` need room for as many words as there are characters; the words of text k are those from
     firsts[k] to firsts[k + 1], `firsts` [texts + 1].
     """
+    room = LONGEST_BLOCK if dictionary.emission.shape[1] > 1 else 1
+    scratch = Scratch(
+        np.empty(room + 1),
+        np.empty(room, dtype=np.int64),
+        np.empty((room, 4), dtype=np.int8),
+        np.empty(room, dtype=np.bool_),
+    )
     count = 0
     for text in range(offsets.size - 1):
         firsts[text] = count
         first, last = offsets[text], offsets[text + 1]
-        count += _split(codes, first, last, table, dictionary, starts[count:], ends[count:])
+        bounds = starts[count:], ends[count:]
+        if room > 1 and _is_chinese(codes, first, last, table):
+            count += _cut(codes, first, last, table, dictionary, scratch, *bounds)
+        else:
+            count += _split(codes, first, last, table, dictionary, scratch, *bounds)
     firsts[offsets.size - 1] = count

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from corpus.text.characters import CONTENT, character_table
-from corpus.text.segmentation import Codes, Dictionary, Positions, chinese_dictionary, no_dictionary, split_texts
+from corpus.text.characters import COUNTS, character_table
+from corpus.text.chinese_dictionary import Dictionary, chinese_dictionary, no_dictionary
+from corpus.text.segmentation import Codes, Positions, split_texts
 
 _CHUNK_CHARACTERS = 500_000  # what array code makes of them stays in the processor's cache
 
@@ -32,11 +33,16 @@ class Words(NamedTuple):
 def find_words(texts: Sequence[str]) -> Words:
     """Split texts into words, punctuation included.
 
-    Spaced scripts follow the word boundaries of Unicode's UAX #29: letters, marks, digits and connectors, with
-    apostrophes and full stops between letters, and separators between digits, inside a word. A URL, an e-mail
-    address and a letter and digit with a hyphen between them (`COVID-19`) are in one word each. Every other
-    character is a word, and so is a run of full stops, hyphens, tildes or ellipses. Chinese is split as
-    `jieba.cut` does.
+    A Chinese text is cut whole as `jieba.cut` does, its URLs and code too, white space left out. What is Chinese
+    is told from the text itself, so that it has the same words everywhere: at least one letter in a hundred is an
+    ideograph (U+4E00 to U+9FD5), and at most one letter of other scripts, ASCII aside, comes on four of them.
+
+    Other texts follow the word boundaries of Unicode's UAX #29: letters, marks, digits and connectors, with
+    apostrophes and full stops between letters, and separators between digits, inside a word; ideographs between
+    them go through jieba. As spaCy's English tokenizer, and datatrove with it, has them: clitics (`do` `n't`,
+    `army` `'s`) are words of their own, the full stop of `e.g.` or `J.` and the sign of `.5` and `-1` belong to
+    the word, and so do the signs of `3=6>>6`. A URL, an e-mail address and `COVID-19` are in one word each. Every
+    other character is a word, and so is a run of full stops, hyphens, tildes or ellipses.
     """
     codes, offsets = code_points(texts), text_offsets(texts)
     starts, ends = np.empty(codes.size, dtype=np.int64), np.empty(codes.size, dtype=np.int64)
@@ -52,12 +58,12 @@ def split_words(text: str) -> list[str]:
 
 
 def count_words(texts: Sequence[str]) -> npt.NDArray[np.int64]:
-    """The number of words of every text, those left out that have no letter, mark or number; shape [texts]."""
+    """The number of words of every text, those of punctuation only left out (`COUNTS`); shape [texts]."""
     counts = [np.zeros(0, dtype=np.int64)]
     for part in chunks(texts):
         words = find_words(part)
-        contents = np.cumsum(np.append(0, (character_table()[words.codes] & CONTENT) != 0))
-        plain = np.cumsum(np.append(0, contents[words.ends] > contents[words.starts]))
+        counted = np.cumsum(np.append(0, (character_table()[words.codes] & COUNTS) != 0))
+        plain = np.cumsum(np.append(0, counted[words.ends] > counted[words.starts]))
         counts.append(np.diff(plain[words.firsts]))
     return np.concatenate(counts)
 

@@ -16,12 +16,15 @@ CHINESE_STOP_WORDS = set("的年在月是和日了於·為有被人中为他與�
 FUNCTION_WORDS = {*FUNCTION_WORDS_EN, *CHINESE_STOP_WORDS}
 # ASCII that is neither a letter, a digit nor white space.
 UNWRITTEN = {chr(code) for code in range(128) if not chr(code).isalnum() and not chr(code).isspace()}
+# What datatrove takes for punctuation, but for the ends of sentences of scripts that no test has.
+PUNCTUATION = {*UNWRITTEN, *map(chr, range(9)), *map(chr, range(11, 32)), *map(chr, range(127, 160))}
+PUNCTUATION |= {*"´«»–—’“”„…∶━►、。〈〉《》「」【】！％（），．１：；？～‼‽⁇⁈⁉।॥؟۔։።"}
 
 
 def plain_signals(text: str, words: list[str]) -> dict[str, float]:
     """Every signal that does not need a language; `words` are the text's words, punctuation included."""
     size, count = len(text), len(words)
-    plain = [word for word in words if any(unicodedata.category(c)[0] in "LMN" for c in word)]
+    plain = [word for word in words if not PUNCTUATION.issuperset(word)]
     result = {
         "characters": size,
         "word_count": len(plain),
