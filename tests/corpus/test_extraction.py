@@ -225,7 +225,8 @@ def test_a_text_without_structure_is_looked_for_again_with_the_fallbacks() -> No
     )
     page = (
         "<html><body><div><span><a href='/'>Home</a> <a href='/n'>News</a></span></div>"
-        f"<div>{sentence * 6}<br>{sentence * 5}</div><div><a href=x>Terms</a> <a href=y>Imprint</a></div></body></html>"
+        f"<div>{sentence * 6}<br>{sentence * 5}</div><div><a href=x>Terms</a> <a href=y>Imprint</a></div>"
+        "</body></html>"
     )
     found = extract_page(page)
     assert isinstance(found, Extracted)
