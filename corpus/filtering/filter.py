@@ -14,6 +14,7 @@ from corpus.core.errors import ZeroToOneError
 from corpus.core.files import write_atomically
 from corpus.core.inputs import Unit, read_documents
 from corpus.core.output import Manifest
+from corpus.core.url_rules import list_parameters, read_lists, url_reasons
 from corpus.filtering.edits import EDITED_OUT, apply_edits
 from corpus.filtering.ledger import ABOUT, edit_column
 from corpus.filtering.rules import (
@@ -27,7 +28,6 @@ from corpus.filtering.rules import (
 )
 from corpus.filtering.signals import EDITED_WORDS, LANGUAGE_SCORE, SIGNALS_VERSION, compute_signals
 from corpus.filtering.word_lists import count_listed, parse_word_lists, read_word_list
-from corpus.pages.url_rules import list_parameters, read_lists, url_reasons
 from corpus.text.language import among, identify
 
 LANGUAGE_REASON = "language"

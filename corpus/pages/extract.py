@@ -21,11 +21,11 @@ from corpus.core.files import file_hash
 from corpus.core.inputs import Unit
 from corpus.core.locations import file_format, list_files
 from corpus.core.output import Manifest
+from corpus.core.url_rules import list_parameters, read_lists, url_reasons
 from corpus.pages.charset import decode_page, decode_text
 from corpus.pages.extraction import EXTRACTORS, OUTPUT_FORMATS, Extracted, extract_page
 from corpus.pages.page_types import page_type
 from corpus.pages.screening import screen
-from corpus.pages.url_rules import list_parameters, read_lists, url_reasons
 from corpus.pages.warc import MAX_PAGE_BYTES, Page, read_pages
 from corpus.text.language import among, identify_labels, known_languages, model_path, scripts
 from corpus.text.language_codes import split_label
@@ -132,9 +132,19 @@ def _process(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:
 
 def _rows(unit: Unit, parameters: Parameters, output: UnitOutput) -> Iterator[Row]:
     seen: dict[bytes, str] = {}
+    for batch in _batches(_pages(unit, output)):
+        for page in _allowed(batch, parameters):
+            if unit.format == "html":
+                yield page_row(page, page.place, page.place, parameters, seen)
+            else:
+                yield page_row(page, unit.name, f"{unit.name}:{page.place}", parameters, seen)
+
+
+def _pages(unit: Unit, output: UnitOutput) -> Iterator[Page]:
+    """The pages of a unit in their order; what is none is counted or set aside."""
     if unit.format == "html":
         for path, name in unit.members:
-            yield _html_file_row(path, name, parameters, seen)
+            yield _html_page(path, name)
         return
 
     def set_aside(place: str, reason: str, record: str) -> None:
@@ -145,16 +155,33 @@ def _rows(unit: Unit, parameters: Parameters, output: UnitOutput) -> Iterator[Ro
             if page is None:
                 output.count("other_records")
             else:
-                page = _allowed(page, parameters)
-                yield page_row(page, unit.name, f"{unit.name}:{page.place}", parameters, seen)
+                yield page
 
 
-def _allowed(page: Page, parameters: Parameters) -> Page:
-    """The page, with the first URL rule that it fails as its reason, so that it is not parsed."""
-    if page.reason or not parameters.get("url_lists"):
-        return page
-    failed = url_reasons(pl.Series([page.url]), read_lists(parameters["url_lists"]))[0].to_list()
-    return replace(page, reason=failed[0]) if failed else page
+def _batches(pages: Iterable[Page]) -> Iterator[list[Page]]:
+    """Pages some at a time, for what looks at many at once; few where they are large."""
+    batch: list[Page] = []
+    size = 0
+    for page in pages:
+        batch.append(page)
+        size += len(page.body)
+        if len(batch) == _BATCH_PAGES or size >= MAX_PAGE_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _allowed(pages: list[Page], parameters: Parameters) -> list[Page]:
+    """The pages, each with the first URL rule that it fails as its reason, so that it is not parsed."""
+    if not parameters.get("url_lists"):
+        return pages
+    urls = pl.Series([page.url for page in pages], dtype=pl.String)
+    failed = url_reasons(urls, read_lists(parameters["url_lists"])).to_list()
+    return [
+        replace(page, reason=rules[0]) if rules and not page.reason else page
+        for page, rules in zip(pages, failed, strict=True)
+    ]
 
 
 def page_row(page: Page, source: str, origin: str, parameters: Parameters, seen: dict[bytes, str]) -> Row:
@@ -199,14 +226,13 @@ def host(url: str) -> str:
         return ""
 
 
-def _html_file_row(path: str, name: str, parameters: Parameters, seen: dict[bytes, str]) -> Row:
+def _html_page(path: str, name: str) -> Page:
     with fsspec.open(path, "rb") as raw:
         body = raw.read(MAX_PAGE_BYTES + 1)
     reason = "too_large" if len(body) > MAX_PAGE_BYTES else ""
     link = _CANONICAL.search(decode_page(body[:65536]).text)
     address = _HREF.search(link[0]) if link else None
-    page = Page(name, "html", address[1] if address else "", "", "", "", None, body, reason)
-    return page_row(_allowed(page, parameters), name, name, parameters, seen)
+    return Page(name, "html", address[1] if address else "", "", "", "", None, body, reason)
 
 
 def _body_hash(page: Page) -> bytes:

@@ -1,9 +1,9 @@
 """HTML text to a page's main text and what it declares about itself.
 
 trafilatura runs without its fallbacks, comments and date search (`fast=True`), on a tree from which scripts,
-styles and drawings were taken. Where it finds little of a page (a forum, a listing, a shop), resiliparse's text is
-taken instead. On 1,092 annotated pages that does as well as trafilatura's own fallbacks or better, but for Chinese
-pages and listings (tests/benchmarks/RESULTS.md).
+styles and drawings were taken. Where it finds little of a page (a forum, a listing, a shop) or a text without
+structure, it runs again with its fallbacks; where that finds little too, resiliparse's text is taken if it is
+longer. What each way gives on 1,092 annotated pages stands in tests/benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 import re
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -33,7 +34,7 @@ from corpus.pages.markdown import mark_code, unmark_code, write_blocks
 
 PAGE_SECONDS = 60.0  # of processor time; a thousand times what a page takes
 OUTPUT_FORMATS = ("text", "markdown")
-# Less of a page's text than this is little. Chosen on the annotated pages, so fitted to them.
+# Less of a page's visible text than this is little. Chosen on the annotated pages, so fitted to them.
 LITTLE = 0.15
 _MOST_ELEMENTS = 50_000  # for trafilatura, whose time grows with their square
 _DEEPEST = 250  # libxml2 reads 256 levels, and trafilatura calls itself for each
@@ -107,13 +108,30 @@ def _with_trafilatura(html: str, markdown: bool) -> Extracted:
     visible = _letters("".join(_VISIBLE(tree)))
     if markdown:
         mark_code(tree)
-    document = trafilatura.bare_extraction(tree, options=_options(markdown))
-    text = getattr(document, "text", None) or ""
-    if _letters(text) < LITTLE * visible:
+    text, is_structured = _main_text(tree, markdown, fast=True)
+    little = LITTLE * visible
+    if not is_structured or _letters(text) < little:
+        text = _main_text(tree, markdown, fast=False)[0] or text
+    if _letters(text) < little:
         other = _with_resiliparse(html, markdown)
         if _letters(other.text) > _letters(text):
             return replace(other, **vars(about))
     return Extracted(unmark_code(text) if markdown else text, extractor="trafilatura", **vars(about))
+
+
+def _main_text(tree: HtmlElement, markdown: bool, fast: bool) -> tuple[str, bool]:
+    """What trafilatura finds (it works on a copy of the tree), and whether that has the structure of a text.
+
+    It has none where all is one element (the whole page's text, taken where nothing better was found) or where
+    there are more tables than paragraphs; the latter is what trafilatura's own comparison looks at.
+    """
+    document = trafilatura.bare_extraction(tree, options=_options(markdown, fast))
+    text = getattr(document, "text", None) or ""
+    body = getattr(document, "body", None)
+    if not text or body is None:
+        return "", True
+    elements = Counter(element.tag for element in body.iter())
+    return text, elements.total() > 2 and elements["table"] <= elements["p"]
 
 
 def _with_resiliparse(html: str, markdown: bool) -> Extracted:
@@ -149,9 +167,9 @@ def _parser() -> lxml.html.HTMLParser:
     return parser
 
 
-@lru_cache(maxsize=2)
-def _options(markdown: bool) -> Extractor:
-    return Extractor(output_format="python", fast=True, comments=False, formatting=markdown)
+@lru_cache(maxsize=4)
+def _options(markdown: bool, fast: bool) -> Extractor:
+    return Extractor(output_format="python", fast=fast, comments=False, formatting=markdown)
 
 
 def _declared_in(tree: HtmlElement) -> Declared:

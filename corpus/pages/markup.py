@@ -12,6 +12,7 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
+from collections.abc import Iterator
 
 MAX_DEPTH = 2_000  # elements open at once; browsers stop at 512
 MAX_TAGS = 500_000
@@ -19,6 +20,8 @@ MAX_NESTING = 3_000_000  # the depths of all elements, added
 MAX_ATTRIBUTES = 20_000  # of one element
 MAX_REOPENED = 500_000  # formatting elements that paragraphs open again
 MAX_BARE_TEXT = 20_000  # characters that tell a language
+_FEW_ELEMENTS = 1_400  # under every limit however they nest: half formatting, half paragraphs reopen 700 * 700
+_PIECE = 8192  # bytes
 
 _HIDDEN = re.compile(rb"<(?:!--|(?:script|style)(?=[\s/>]))")
 _ANY_TAG = re.compile(rb"<[/!?a-z][^<>]*>?")
@@ -50,9 +53,28 @@ def without_hidden(page: bytes) -> bytes:
 
 
 def bare_text(shown: bytes, characters: int = MAX_BARE_TEXT) -> str:
-    """The beginning of the text of `without_hidden(page)`, in lower case, white space collapsed."""
-    text = b" ".join(_ANY_TAG.sub(b" ", shown).split())[: 20 * characters]  # entities are longer than characters
-    return _SPACE.sub(" ", html.unescape(text.decode("utf-8", "ignore"))).strip()[:characters]
+    """The beginning of the text of `without_hidden(page)`, in lower case, white space collapsed.
+
+    Reads no more of the page than it needs.
+    """
+    texts: list[str] = []
+    length = 0
+    for piece in _pieces(shown):
+        text = _SPACE.sub(" ", html.unescape(_ANY_TAG.sub(b" ", piece).decode("utf-8", "ignore")))
+        texts.append(text)
+        length += len(text.strip())
+        if length >= characters:
+            break
+    return _SPACE.sub(" ", "".join(texts)).strip()[:characters]
+
+
+def _pieces(shown: bytes) -> Iterator[bytes]:
+    """A page in pieces that end where a tag may begin, so that none is cut."""
+    start = 0
+    while start < len(shown):
+        end = shown.find(b"<", start + _PIECE)
+        yield shown[start : end if end > 0 else len(shown)]
+        start = end if end > 0 else len(shown)
 
 
 def too_complex(shown: bytes) -> str:
@@ -63,7 +85,8 @@ def too_complex(shown: bytes) -> str:
     """
     if _most_attributes(shown) > MAX_ATTRIBUTES:
         return f"attributes over {MAX_ATTRIBUTES}"
-    if shown.count(b"<") <= MAX_DEPTH:
+    tags_at_most = shown.count(b"<")
+    if tags_at_most <= MAX_TAGS and tags_at_most - shown.count(b"</") <= _FEW_ELEMENTS:
         return ""
     tags = _TAG.findall(shown)
     if len(tags) > MAX_TAGS:
@@ -96,12 +119,21 @@ def _over_nesting(tags: list[bytes]) -> str:
 
 def _most_attributes(shown: bytes) -> int:
     """An upper bound of the attributes of the element that has most, exact enough for a limit of thousands."""
-    if len(shown) < 2 * MAX_ATTRIBUTES:
-        return 0
     most = 0
-    for piece in shown.split(b">"):
-        if len(piece) > 2 * MAX_ATTRIBUTES:  # `<a` and as many attributes of one letter
-            start = re.search(rb"<[a-z]", piece)
-            tag = piece[start.start() :] if start else b""
-            most = max(most, len(tag.split()), tag.count(b"="), tag.count(b'"') // 2, tag.count(b"'") // 2)
+    for piece in _longer_than(2 * MAX_ATTRIBUTES, shown):  # `<a` and as many attributes of one letter
+        start = re.search(rb"<[a-z]", piece)
+        tag = piece[start.start() :] if start else b""
+        most = max(most, len(tag.split()), tag.count(b"="), tag.count(b'"') // 2, tag.count(b"'") // 2)
     return most
+
+
+def _longer_than(length: int, shown: bytes) -> Iterator[bytes]:
+    """What stands between two `>`, where it is longer; the others are leapt over, many at a time."""
+    start = 0
+    while len(shown) - start > length:
+        end = shown.rfind(b">", start, start + length + 1)
+        if end < 0:
+            end = shown.find(b">", start + length)
+            end = len(shown) if end < 0 else end
+            yield shown[start:end]
+        start = end + 1

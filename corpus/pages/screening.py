@@ -34,7 +34,7 @@ def screen(html: str, languages: Sequence[str] = (), language_model: str | None 
     over = too_complex(shown)
     if over:
         return Screened("too_complex", over)
-    text = bare_text(shown)
+    text = bare_text(shown) if languages else bare_text(shown, 1)
     if not text:
         return (
             Screened()

@@ -6,6 +6,7 @@ import signal
 import threading
 
 import pytest
+import trafilatura
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -216,3 +217,18 @@ def test_works_outside_the_main_thread() -> None:
 def test_an_unknown_extractor_is_wrong_usage() -> None:
     with pytest.raises(UsageError, match="trafilatura"):
         extract_page("x", "readability")
+
+
+def test_a_text_without_structure_is_looked_for_again_with_the_fallbacks() -> None:
+    sentence = (
+        "The committee met on Tuesday to talk about the harvest, and all agreed that it had been a good year. "
+    )
+    page = (
+        "<html><body><div><span><a href='/'>Home</a> <a href='/n'>News</a></span></div>"
+        f"<div>{sentence * 6}<br>{sentence * 5}</div><div><a href=x>Terms</a> <a href=y>Imprint</a></div>"
+        "</body></html>"
+    )
+    found = extract_page(page)
+    assert isinstance(found, Extracted)
+    assert found.text == trafilatura.extract(page, include_comments=False)
+    assert found.text != trafilatura.extract(page, include_comments=False, fast=True)

@@ -1,5 +1,8 @@
 """Cheap tests of pages: hostile ones are named by a measure, plain ones pass."""
 
+import html as html_module
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +17,7 @@ HOSTILE = {
     "attributes": "<div " + " ".join(f"a{n}=1" for n in range(1_000_000)) + ">",
     "tags": "<p>x</p>" * 300_000,
     "nesting": "<div>" * 1_500 + "<p>x" * 5_000,
+    "tags over": "<p>x" + "</p>" * 600_000,
     "reopened": "".join(f"<p><font size={n}>x" for n in range(1_900)) + "<p>x" * 5_000,
 }
 
@@ -81,3 +85,16 @@ def test_bare_text_has_no_tags_scripts_or_entities() -> None:
 @settings(max_examples=100, deadline=None)
 def test_no_source_raises(page: str) -> None:
     assert screen(page, ["en"]).reason in ("", "empty", "other_language")
+
+
+@given(
+    st.lists(
+        st.sampled_from(["<p>", "</p>", "<", " ", "\n", "&amp", ";", "&#20013;", "word", "中", "x" * 9000]),
+        max_size=60,
+    ),
+    st.integers(1, 12_000),
+)
+def test_bare_text_is_the_beginning_of_all_text(parts: list[str], characters: int) -> None:
+    page = "".join(parts)
+    plain = html_module.unescape(re.sub(r"<[/!?a-z][^<>]*>?", " ", page))
+    assert bare_text(page.encode(), characters) == " ".join(plain.split())[:characters]

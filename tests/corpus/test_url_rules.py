@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from corpus.core.url_rules import read_lists, url_reasons
 from corpus.pages.extract import ExtractOptions, extract
-from corpus.pages.url_rules import read_lists, url_reasons
 from tests.corpus.web import pages
 from tests.programs import ONE, call, documents, write_jsonl
 
