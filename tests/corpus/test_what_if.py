@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.filtering.filter import filter_documents
 from corpus.filtering.rules import load_rule_sets
+from corpus.filtering.signals import SIGNALS_VERSION
 from corpus.filtering.what_if import ask, compare
 from corpus.filtering.what_if_output import write_what_if
 from tests.corpus.test_filter import table, tree
@@ -205,7 +206,11 @@ def test_a_ledger_of_another_version_and_one_without_a_column(place: Path, tmp_p
         manifest["parameters"]["signals_version"] = version
         file.write_text(json.dumps(manifest))
         outcome = call("corpus", "filter", tmp_path / "other" / "ledger", "--set", "few_words=1")
-        assert (outcome.status, f"version {version}" in outcome.message, "version 1" in outcome.message) == (
+        assert (
+            outcome.status,
+            f"version {version}" in outcome.message,
+            f"version {SIGNALS_VERSION};" in outcome.message,
+        ) == (
             1,
             True,
             True,
