@@ -14,7 +14,8 @@ import numpy.typing as npt
 from corpus.core.errors import ZeroToOneError
 
 FIRST_HAN = 0x4E00
-HAN_COUNT = 0x9FD5 - FIRST_HAN + 1
+LAST_HAN = 0x9FD5
+HAN_COUNT = LAST_HAN - FIRST_HAN + 1
 SEED = np.uint64(0xCBF29CE484222325)  # of the key of an empty word
 _NEVER = -3.14e100  # jieba's log probability of what its model has not seen
 _STATES = "BMES"

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.text.characters import ALPHABETIC, CONTENT, COUNTS, DIGIT, HAN, IDEOGRAPH, SPACE, WORD
-from corpus.text.chinese_dictionary import FIRST_HAN, SEED, Dictionary, extend_key, find_slot
+from corpus.text.chinese_dictionary import FIRST_HAN, LAST_HAN, SEED, Dictionary, extend_key, find_slot
 
 Codes = npt.NDArray[np.uint32]
 Positions = npt.NDArray[np.int64]
@@ -231,14 +231,16 @@ def _is_chinese(codes: Codes, first: int, last: int, table: Table) -> bool:
     Other ideographs count for neither. Japanese, with its kana, is not Chinese.
     """
     han, ascii_letters, other = 0, 0, 0
+    for at in range(first, last):  # without a branch or a look-up: many characters at a time
+        han += (codes[at] >= FIRST_HAN) & (codes[at] <= LAST_HAN)
+    if not han:
+        return False
     for at in range(first, last):
         kind = table[codes[at]]
-        if kind & HAN:
-            han += 1
-        elif kind & ALPHABETIC and not kind & IDEOGRAPH:
+        if kind & ALPHABETIC and not kind & (HAN | IDEOGRAPH):
             ascii_letters += codes[at] < 0x80
             other += codes[at] >= 0x80
-    return han > 0 and han * LEAST_HAN >= han + ascii_letters + other and other * MOST_OTHER <= han
+    return han * LEAST_HAN >= han + ascii_letters + other and other * MOST_OTHER <= han
 
 
 @numba.njit(cache=True)
@@ -287,6 +289,25 @@ def _joins(codes: Codes, at: int, last: int, table: Table) -> bool:
     if code == _AT_SIGN or (before & DIGIT and after & DIGIT):
         return True
     return code in _BETWEEN_LETTERS and before & ALPHABETIC != 0 and after & ALPHABETIC != 0
+
+
+@numba.njit(cache=True)
+def _end_of_word(codes: Codes, stop: int, last: int, table: Table) -> int:
+    """Where the word ends of which codes[stop - 1] is part; most end at a space, which is asked for first."""
+    while stop < last:
+        kind = table[codes[stop]]
+        if kind & WORD:
+            stop += 1
+        elif kind & SPACE:
+            break
+        elif _joins(codes, stop, last, table):
+            stop += 1
+        else:
+            after = _end_of_signs(codes, stop, last, table)
+            if after == stop:
+                break
+            stop = after
+    return stop
 
 
 @numba.njit(cache=True)
@@ -390,16 +411,14 @@ def _split(
             at = stop
             continue
         if kind & WORD or _begins_number(codes, first, at, last, table):
-            before = at
-            while before < stop:
-                while stop < last and (table[codes[stop]] & WORD or _joins(codes, stop, last, table)):
-                    stop += 1
-                before, stop = stop, _end_of_signs(codes, stop, last, table)
+            stop = _end_of_word(codes, stop, last, table)
             clitic = _clitic(codes, at, stop)
             if clitic < stop:
                 starts[count], ends[count] = at, clitic
                 count += 1
                 at = clitic
+            elif stop == last or table[codes[stop]] & SPACE:
+                pass
             elif _abbreviates(codes, at, stop, last, table):
                 stop += 1
             else:
