@@ -13,7 +13,7 @@ from corpus.core.errors import UsageError
 from corpus.core.output import Manifest
 from corpus.filtering.filter import filter_documents
 from corpus.filtering.ledger import is_ledger
-from corpus.filtering.rules import built_in_names
+from corpus.filtering.rule_files import built_in_names
 from corpus.filtering.what_if import ask, compare
 from corpus.filtering.what_if_output import write_what_if
 

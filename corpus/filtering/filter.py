@@ -17,15 +17,8 @@ from corpus.core.output import Manifest
 from corpus.core.url_rules import list_parameters, read_lists, url_reasons
 from corpus.filtering.edits import EDITED_OUT, apply_edits
 from corpus.filtering.ledger import ABOUT, edit_column
-from corpus.filtering.rules import (
-    OWN_COLUMN,
-    RuleSet,
-    decide,
-    from_json,
-    load_rule_sets,
-    signal_column,
-    to_json,
-)
+from corpus.filtering.rule_files import load_rule_sets
+from corpus.filtering.rules import OWN_COLUMN, RuleSet, decide, from_json, signal_column, to_json
 from corpus.filtering.signals import EDITED_WORDS, LANGUAGE_SCORE, SIGNALS_VERSION, compute_signals
 from corpus.filtering.word_lists import count_listed, parse_word_lists, read_word_list
 from corpus.text.language import among, identify

@@ -24,7 +24,8 @@ from corpus.filtering.recorded_edits import (
     recorded_column,
     recorded_sources,
 )
-from corpus.filtering.rules import Rule, RuleSet, decide, load_rule_sets, with_settings
+from corpus.filtering.rule_files import load_rule_sets, with_settings
+from corpus.filtering.rules import Rule, RuleSet, decide
 from corpus.filtering.word_lists import PREFIX
 from corpus.text.language import among
 

@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from corpus.filtering.filter import measure
-from corpus.filtering.rules import Rule, decide, load_rule_sets, passes
+from corpus.filtering.rule_files import load_rule_sets
+from corpus.filtering.rules import Rule, decide, passes
 from corpus.filtering.signals import compute_signals
 from corpus.pages.extract import ExtractOptions, extract
 from tests.benchmarks.inputs import CHINESE, DATA, ENGLISH, domains, pages

@@ -24,7 +24,8 @@ import jieba
 import polars as pl
 
 from corpus.filtering.filter import filter_documents, measure
-from corpus.filtering.rules import RuleSet, decide, load_rule_sets
+from corpus.filtering.rule_files import load_rule_sets
+from corpus.filtering.rules import RuleSet, decide
 from tests.benchmarks.inputs import CHINESE, DATA, ENGLISH, domains, pieces
 from tests.benchmarks.results import (
     Headline,

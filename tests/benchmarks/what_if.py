@@ -24,7 +24,8 @@ from corpus.core.files import write_json
 from corpus.filtering.edits import EDITED_OUT, EDITS
 from corpus.filtering.filter import count_decision
 from corpus.filtering.ledger import ABOUT
-from corpus.filtering.rules import decide, load_rule_sets, to_json
+from corpus.filtering.rule_files import load_rule_sets
+from corpus.filtering.rules import decide, to_json
 from corpus.filtering.signals import EDITED_WORDS, SIGNALS, SIGNALS_VERSION, compute_signals
 from tests.benchmarks.processes import run_alone
 from tests.benchmarks.results import Headline, at_most, leave_headlines, without_goal

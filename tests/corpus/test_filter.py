@@ -13,7 +13,8 @@ from corpus.commands.filter import filter as filter_verb
 from corpus.core.console import run
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.filtering.filter import filter_documents
-from corpus.filtering.rules import decide, from_json, load_rule_sets
+from corpus.filtering.rule_files import load_rule_sets
+from corpus.filtering.rules import decide, from_json
 
 PROSE = (
     "The river rises in the hills to the north of the town and flows south with many turns. "

@@ -13,7 +13,8 @@ from corpus.core.errors import ZeroToOneError
 from corpus.core.files import read_json, stable_fraction
 from corpus.duplicates.dedup import dedup_documents
 from corpus.filtering.filter import filter_documents
-from corpus.filtering.rules import COMPARISONS, Rule, RuleSet, load_rule_sets
+from corpus.filtering.rule_files import load_rule_sets
+from corpus.filtering.rules import COMPARISONS, Rule, RuleSet
 from corpus.filtering.what_if import ask
 from corpus.filtering.what_if_output import write_what_if
 from corpus.reporting import report_page as html

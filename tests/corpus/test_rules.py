@@ -11,7 +11,8 @@ import pytest
 
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.filtering.filter import measure
-from corpus.filtering.rules import Rule, built_in_names, decide, from_json, load_rule_sets, to_json
+from corpus.filtering.rule_files import built_in_names, load_rule_sets
+from corpus.filtering.rules import Rule, decide, from_json, to_json
 from corpus.text.words import split_words
 from tests.corpus.plain_signals import plain_signals
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.filtering.filter import filter_documents
-from corpus.filtering.rules import load_rule_sets
+from corpus.filtering.rule_files import load_rule_sets
 from corpus.filtering.signals import SIGNALS_VERSION
 from corpus.filtering.what_if import ask, compare
 from corpus.filtering.what_if_output import write_what_if
