@@ -1,15 +1,14 @@
 """HTML text to a page's main text and what it declares about itself.
 
 trafilatura runs without its fallbacks, comments and date search (`fast=True`), on a tree from which scripts,
-styles and drawings were taken. Where it finds little of a page (a forum, a listing, a shop) or a text without
-structure, it runs again with its fallbacks; where that finds little too, resiliparse's text is taken if it is
-longer. What each way gives on 1,092 annotated pages stands in tests/benchmarks/RESULTS.md.
+styles and drawings were taken. Where it finds a text without structure, it runs again with its fallbacks; where
+it finds little of a page (a forum, a listing, a shop), resiliparse's text is taken if it is longer. What each way
+gives on 1,092 annotated pages stands in tests/benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import signal
 import threading
 from collections import Counter
@@ -39,11 +38,12 @@ LITTLE = 0.15
 _MOST_ELEMENTS = 50_000  # for trafilatura, whose time grows with their square
 _DEEPEST = 250  # libxml2 reads 256 levels, and trafilatura calls itself for each
 
-_CONTROL = re.compile(r"[\x01-\x08\x0b\x0e-\x1f]")
+_CONTROL = bytes([*range(0x01, 0x09), 0x0B, *range(0x0E, 0x20)])  # no character of UTF-8 has one inside
 _JSON_LD = "application/ld+json"
 _TOO_DEEP = XPath("boolean(" + "/*" * _DEEPEST + ")")
 _ELEMENTS = XPath("count(//*)")
-_VISIBLE = XPath("//body//text()[not(parent::script or parent::noscript)]", smart_strings=False)
+_BODY_TEXT = XPath("string(//body)", smart_strings=False)
+_HIDDEN_TEXT = XPath("//body//*[self::script or self::noscript]/text()", smart_strings=False)
 
 for _name in ("trafilatura", "htmldate", "courlan", "justext"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
@@ -84,7 +84,7 @@ def extract_page(
         raise UsageError(f"unknown format `{output_format}`; choose {' or '.join(OUTPUT_FORMATS)}")
     try:
         with _processor_time(seconds):
-            extracted = EXTRACTORS[extractor](_CONTROL.sub("", _storable(html)), output_format == "markdown")
+            extracted = EXTRACTORS[extractor](_without_control(_storable(html)), output_format == "markdown")
     except _PageTimeout:
         return "extraction_timeout"
     except Exception:  # noqa: BLE001 - whatever a page does to a parser is a property of the page
@@ -105,14 +105,13 @@ def _with_trafilatura(html: str, markdown: bool) -> Extracted:
         return _with_resiliparse(html, markdown)
     about = _declared_in(tree)
     _strip_unread(tree)
-    visible = _letters("".join(_VISIBLE(tree)))
+    visible = _letters(_BODY_TEXT(tree)) - _letters(" ".join(_HIDDEN_TEXT(tree)))
     if markdown:
         mark_code(tree)
     text, is_structured = _main_text(tree, markdown, fast=True)
-    little = LITTLE * visible
-    if not is_structured or _letters(text) < little:
+    if not is_structured:
         text = _main_text(tree, markdown, fast=False)[0] or text
-    if _letters(text) < little:
+    if _letters(text) < LITTLE * visible:
         other = _with_resiliparse(html, markdown)
         if _letters(other.text) > _letters(text):
             return replace(other, **vars(about))
@@ -192,6 +191,10 @@ def _strip_unread(tree: HtmlElement) -> None:
     for script in list(tree.iter("script")):
         if script.get("type") != _JSON_LD:
             script.drop_tree()
+
+
+def _without_control(text: str) -> str:
+    return text.encode("utf-8").translate(None, _CONTROL).decode("utf-8")
 
 
 def _letters(text: str) -> int:
