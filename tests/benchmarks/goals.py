@@ -39,11 +39,14 @@ class Benchmark(NamedTuple):
 
 
 BENCHMARKS = (
-    Benchmark("extraction", "extraction", "--data {data}/web --scorer {scorer}"),
+    Benchmark("extraction", "extraction", "--data {data} --scorer {scorer}"),
     Benchmark("languages", "languages", "--data {data} --peers {languages} --write"),
-    Benchmark("agreement", "filter_conformance", "--data {data} --datatrove-python {datatrove}"),
+    Benchmark("agreement", "filter_conformance", "--data {data} --datatrove-python {datatrove} --most 150"),
     Benchmark("signals", "signals_speed", "--data {data} --datatrove-python {datatrove} --skip-memory"),
     Benchmark("what-if", "what_if"),
+    Benchmark("quality", "quality", "--data {data}"),
+    Benchmark("redaction", "redaction", "--data {data} --datatrove-python {datatrove} --write"),
+    Benchmark("decontamination", "decontamination", "--data {data} --write"),
     Benchmark("memory", "worker_memory", "--data {data}"),
 )
 
