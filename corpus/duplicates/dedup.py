@@ -20,8 +20,17 @@ from corpus.core.inputs import Unit, plan_units, read_documents
 from corpus.core.output import unit_claim
 from corpus.core.quarantine import nothing_to_read
 from corpus.core.workers import run_units
-from corpus.duplicates.dedup_group import KEEP, assigned_path, group
-from corpus.duplicates.dedup_sign import SignTask, has_documents, read_for_signing, sign_unit, signed_path
+from corpus.duplicates.dedup_group import assigned_path, group
+from corpus.duplicates.dedup_sign import (
+    CLUSTER_SIZE,
+    SignTask,
+    read_for_signing,
+    sign_unit,
+    signed_height,
+    signed_path,
+    weight,
+)
+from corpus.duplicates.keep import parse_keep
 from corpus.duplicates.minhash import Banding, choose_banding
 
 METHODS = ("exact", "minhash")
@@ -46,22 +55,24 @@ def dedup_documents(
 
     `exact` compares texts after `normalise` and with white space collapsed. `minhash` compares sets of
     `ngram` words (`shingle_sets`): pairs that share a band of their signatures (`choose_banding`) are joined
-    when the Jaccard similarity of the sets is at least `threshold`. `keep` is the first or the longest member;
-    `scope` is "all" or a column in which duplicates must agree. Two documents may have the same id: they stay
-    two documents, and `cluster` then names them with their row.
+    when the Jaccard similarity of the sets is at least `threshold`. `keep` says which member
+    stays (`parse_keep`). `scope` is "all" or a column in which duplicates must agree. Two documents may have the
+    same id: they stay two documents, and `cluster` then names them with their row.
 
     Writes `documents/` (with `cluster_size`), `removed/` (with `reason` and `kept_id`), `clusters/` (a row per
     member of a cluster of two or more: its `jaccard` similarity with the kept member) and `edges/` (the
     verified pairs that joined the clusters).
     """
-    banding = _check(method, threshold, ngram, keep)
+    banding, policy = _check(method, threshold, ngram), parse_keep(keep)
     units = plan_units(inputs)
     parameters: dict[str, Any] = {"method": method, "keep": keep, "scope": scope}
+    if policy.order:
+        parameters["priority"] = list(policy.order)
     if banding is not None:
         parameters |= {"threshold": threshold, "ngram": ngram}
     column = None if scope == "all" else scope
     # Before the output is claimed: a wrong column should not need --overwrite to be corrected.
-    next(read_for_signing(SignTask(units[0], output, banding, ngram, column, strict)), None)
+    next(read_for_signing(SignTask(units[0], output, banding, ngram, column, policy, strict)), None)
     step = Step("corpus dedup", parameters, _write_unit)
     claim = unit_claim(step.command, parameters, inputs, units, output)
     earlier = claim.finished(overwrite)
@@ -69,9 +80,9 @@ def dedup_documents(
         _remove_stages(output)
         return earlier
     unsigned = [unit for unit in units if not signed_path(output, unit.index).exists()]
-    tasks = [SignTask(unit, output, banding, ngram, column, strict) for unit in unsigned]
+    tasks = [SignTask(unit, output, banding, ngram, column, policy, strict) for unit in unsigned]
     run_units(sign_unit, tasks, workers=workers, engine=engine, description="corpus dedup: signing")
-    if not any(has_documents(output, unit.index) for unit in units):
+    if not any(signed_height(output, unit.index) for unit in units):
         raise nothing_to_read(inputs, units, "documents to read")
     found = group(output, units, banding, threshold, keep)
     counts, reasons = process_units(step, units, output, workers=workers, engine=engine, strict=strict)
@@ -84,42 +95,40 @@ def dedup_documents(
     return manifest
 
 
-def _check(method: str, threshold: float, ngram: int, keep: str) -> Banding | None:
+def _check(method: str, threshold: float, ngram: int) -> Banding | None:
     if method not in METHODS:
         raise UsageError(f"unknown --method `{method}`; choose {' or '.join(METHODS)}")
-    if keep not in KEEP:
-        raise UsageError(f"unknown --keep `{keep}`; choose {' or '.join(KEEP)}")
     if ngram < 1:
         raise UsageError("--ngram must be at least 1")
     return choose_banding(threshold) if method == "minhash" else None
 
 
 def _write_unit(unit: Unit, _: Parameters, output: UnitOutput) -> None:
-    path = assigned_path(output.directory, unit.index)
-    assigned = pl.read_parquet(path) if path.exists() else None
+    assigned = pl.read_parquet(assigned_path(output.directory, unit.index))
     row = 0
     for frame in read_documents(unit, output):
-        if assigned is None or row + frame.height > assigned.height:
-            raise ZeroToOneError(f"{unit.path}: changed while it was read; use --overwrite")
-        _write_frame(frame, assigned.slice(row, frame.height), output)
+        own = assigned.filter(pl.col("row").is_between(row, row + frame.height, closed="left"))
+        _write_frame(frame, own.with_columns(pl.col("row") - row), output)
         row += frame.height
+    if row != signed_height(output.directory, unit.index):
+        raise ZeroToOneError(f"{unit.path}: changed while it was read; use --overwrite")
 
 
-def _write_frame(frame: pl.DataFrame, assigned: pl.DataFrame, output: UnitOutput) -> None:
-    keep = assigned["keep"]
-    kept = frame.with_columns(assigned["cluster_size"]).filter(keep)
-    removed = frame.with_columns(assigned["reason"], assigned["kept_id"]).filter(~keep)
-    output.write("documents", kept)
+def _write_frame(frame: pl.DataFrame, members: pl.DataFrame, output: UnitOutput) -> None:
+    """Write documents of a unit; `members`: those that are in clusters, `row` being their place in the frame."""
+    kept = pl.repeat(True, frame.height, eager=True).scatter(members["row"], members["keep"])
+    sizes = frame.with_columns(weight(frame))["weight"].scatter(members["row"], members["cluster_size"])
+    documents = frame.with_columns(sizes.alias(CLUSTER_SIZE)).filter(kept)
+    dropped = members.filter(~pl.col("keep"))
+    removed = frame[dropped["row"]].with_columns(dropped["reason"], dropped["kept_id"])
+    output.write("documents", documents)
     output.write("removed", removed)
-    members = assigned.with_columns(frame["id"], frame["url"], frame["domain"], frame["origin"])
-    output.write(
-        "clusters",
-        members.filter(pl.col("members") > 1).select(
-            "id", "cluster", pl.col("keep").alias("kept"), "kept_id", "jaccard", "url", "domain", "origin"
-        ),
-    )
+    named = frame[members["row"]].select("id", "url", "domain", "origin")
+    evidence = members.select("cluster", pl.col("keep").alias("kept"), "kept_id", "jaccard")
+    clusters = pl.concat([named, evidence], how="horizontal")
+    output.write("clusters", clusters.select("id", *evidence.columns, "url", "domain", "origin"))
     output.count("documents_in", frame.height)
-    output.count("documents_kept", kept.height)
+    output.count("documents_kept", documents.height)
     output.count("documents_removed", removed.height)
     for reason, count in removed.group_by("reason").len().sort("reason").iter_rows():
         output.reason(reason, count)

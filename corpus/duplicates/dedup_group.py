@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,136 +11,83 @@ import polars as pl
 
 from corpus.core.files import read_json, write_atomically, write_json
 from corpus.core.inputs import Unit
-from corpus.duplicates.candidates import Links, link, shared_bands, similarities
-from corpus.duplicates.dedup_sign import read_sets, read_signed
+from corpus.duplicates.clusters import decide, describe, find_members, kept_places, resemblance
+from corpus.duplicates.linking import Links, link
 from corpus.duplicates.minhash import Banding
+from corpus.duplicates.signed import Signed, first_of_equals
+from corpus.duplicates.union_find import roots as all_roots
 
-EXACT, NEAR = "exact_duplicate", "near_duplicate"
-KEEP = ("first", "longest")
-
-
-@dataclass(frozen=True)
-class Clusters:
-    """An entry per document: its cluster (a number), the row of the one kept there, the similarity to it."""
-
-    cluster: np.ndarray
-    kept_row: np.ndarray
-    similarity: np.ndarray
-    edges: Links
+NO_BOUND = 1 << 60
 
 
 def assigned_path(output: Path, index: int) -> Path:
-    """The table of a unit: keep, kept_id, cluster, members, cluster_size, jaccard, reason; a row per document."""
+    """What becomes of a unit's members of clusters (`clusters.decide`); `row` counts within the unit."""
     return output / ".state" / "assigned" / f"unit-{index:05d}.parquet"
 
 
-def group(output: Path, units: list[Unit], banding: Banding | None, threshold: float, keep: str) -> dict[str, Any]:
-    """Find the clusters among the signed units, write a table per unit and the edges, and return the counts."""
+def group(
+    output: Path,
+    units: Sequence[Unit],
+    banding: Banding | None,
+    threshold: float,
+    keep: str,
+    memory: int = NO_BOUND,
+) -> dict[str, Any]:
+    """Find the clusters among the signed units, write a table per unit and the edges, and return the counts.
+
+    Beside 12 bytes a document and some 200 a member of a cluster, it holds about `memory` bytes; the result does
+    not depend on them.
+    """
     done = output / ".state" / "grouped.json"
     if done.exists():
         return dict(read_json(done))
-    signed = read_signed(output, units)
-    clusters = find_clusters(output, signed, banding, threshold, keep)
-    assigned = assign(signed, clusters)
-    for (unit,), rows in assigned.partition_by("unit", as_dict=True, maintain_order=True).items():
-        with write_atomically(assigned_path(output, int(unit))) as temporary:
-            rows.drop("unit").write_parquet(temporary)
-    _write_edges(output, signed, clusters.edges)
-    sizes = np.unique(clusters.cluster, return_counts=True)[1]
+    signed = Signed(output, units)
+    firsts = first_of_equals(signed, ["id_key"], memory)
+    repeated = np.zeros(signed.rows, dtype=bool)
+    later = np.flatnonzero(firsts != np.arange(signed.rows))
+    repeated[later] = True
+    repeated[firsts[later]] = True
+    equal_sets = first_of_equals(signed, ["set_0", "set_1"], memory)
+    parents = equal_sets.copy()
+    links = None
+    if banding is not None:
+        links = link(signed, banding.bands, parents, threshold, memory)
+    roots = all_roots(parents)
+    rows = find_members(roots)
+    members = describe(signed, rows, roots, repeated)
+    kept = kept_places(members["root"].to_numpy(), members["rank"].to_numpy())
+    similarity = resemblance(signed, rows, kept, equal_sets[rows], memory)
+    _write_assigned(output, units, signed, decide(members, kept, similarity, keep_none=keep == "none"))
+    if links is not None:
+        _write_edges(output, members, links)
     counts = {
-        "clusters": int((sizes > 1).sum()),
-        "largest_cluster": int(sizes.max(initial=0)),
-        "duplicate_ids": signed.height - signed["id"].n_unique(),
+        "clusters": len(np.unique(kept)),
+        "largest_cluster": int(np.bincount(kept).max(initial=min(1, signed.rows))),
+        "duplicate_ids": len(later),
     }
     write_json(done, counts)
     return counts
 
 
-def find_clusters(
-    output: Path, signed: pl.DataFrame, banding: Banding | None, threshold: float, keep: str
-) -> Clusters:
-    """Cluster the documents: those of one set, and with a banding those linked by verified pairs.
-
-    Sets are put in the order of their keys, so that the clusters do not depend on the order of the input.
-    """
-    items, first_rows = _distinct(signed["set_0"].to_numpy(), signed["set_1"].to_numpy())
-    roots = np.arange(len(first_rows))
-    place = np.full(len(first_rows), -1)
-    values, offsets = np.empty(0, dtype=np.uint32), np.zeros(1, dtype=np.int64)
-    nothing = np.empty(0, dtype=np.int64)
-    edges = Links(nothing, nothing, nothing, np.empty(0))
-    if banding is not None:
-        names = [f"band_{band}" for band in range(banding.bands)]
-        with_words = np.flatnonzero(signed["shingles"].to_numpy()[first_rows] > 0)
-        bands = np.column_stack([signed[name].to_numpy()[first_rows[with_words]] for name in names])
-        shared = shared_bands(bands)
-        candidates = with_words[shared]
-        place[candidates] = np.arange(len(candidates))
-        values, offsets = read_sets(output, signed, first_rows[candidates])
-        links = link(bands[shared], values, offsets, threshold)
-        roots[candidates] = candidates[links.roots]
-        rows = first_rows[candidates]
-        edges = Links(links.roots, rows[links.left], rows[links.right], links.similarity)
-    cluster = roots[items]
-    kept_row = _kept_rows(cluster, signed["length"].to_numpy(), keep)
-    similarity = np.ones(len(items))
-    differ = np.flatnonzero(items != items[kept_row])
-    left, right = place[items[differ]], place[items[kept_row[differ]]]
-    similarity[differ] = similarities(left, right, values, offsets)
-    return Clusters(cluster, kept_row, similarity, edges)
+def _write_assigned(output: Path, units: Sequence[Unit], signed: Signed, decided: pl.DataFrame) -> None:
+    rows = decided["row"].to_numpy()
+    for number, unit in enumerate(units):
+        low, high = np.searchsorted(rows, signed.starts[number : number + 2])
+        own = decided[int(low) : int(high)].with_columns(pl.col("row") - int(signed.starts[number]))
+        with write_atomically(assigned_path(output, unit.index)) as temporary:
+            own.write_parquet(temporary)
 
 
-def assign(signed: pl.DataFrame, clusters: Clusters) -> pl.DataFrame:
-    """What becomes of each document; `cluster` is the kept member's id, with `#row` where it is not unique."""
-    rows = np.arange(signed.height)
-    kept = clusters.kept_row
-    texts = signed.select("text_0", "text_1").to_numpy()
-    same_text = (texts == texts[kept]).all(axis=1)
-    number, inverse, members = np.unique(clusters.cluster, return_inverse=True, return_counts=True)
-    sizes = np.zeros(len(number), dtype=np.int64)
-    np.add.at(sizes, inverse, signed["weight"].to_numpy())
-    names = signed.select(
-        pl.when(pl.col("id").is_duplicated()).then(pl.format("{}#{}", "id", "row")).otherwise("id").alias("name")
-    )["name"]
-    return signed.select(
-        "unit",
-        pl.Series("keep", rows == kept),
-        signed["id"].gather(kept).alias("kept_id"),
-        names.gather(kept).alias("cluster"),
-        pl.Series("members", members[inverse].astype(np.int64)),
-        pl.Series("cluster_size", sizes[inverse]),
-        pl.Series("jaccard", clusters.similarity),
-        pl.Series("reason", np.where(same_text, EXACT, NEAR), dtype=pl.String),
-    )
-
-
-def _distinct(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Number the distinct pairs in their order: the number of each row, and the first row of each number."""
-    order = np.lexsort((second, first))
-    a, b = first[order], second[order]
-    new = np.r_[np.ones(min(1, len(a)), dtype=bool), (a[1:] != a[:-1]) | (b[1:] != b[:-1])]
-    items = np.empty(len(first), dtype=np.int64)
-    items[order] = np.cumsum(new) - 1
-    return items, order[new]
-
-
-def _kept_rows(cluster: np.ndarray, length: np.ndarray, keep: str) -> np.ndarray:
-    """Per document the row of its cluster's member to keep: the first, or the first of the longest."""
-    rows = np.arange(len(cluster))
-    order = np.lexsort((rows, -length, cluster)) if keep == "longest" else np.lexsort((rows, cluster))
-    numbers, starts = np.unique(cluster[order], return_index=True)
-    return np.asarray(order[starts][np.searchsorted(numbers, cluster)])
-
-
-def _write_edges(output: Path, signed: pl.DataFrame, edges: Links) -> None:
+def _write_edges(output: Path, members: pl.DataFrame, links: Links) -> None:
     """The verified pairs that joined the clusters, to `edges/part-00000.parquet`."""
-    if not len(edges.left):
+    if not len(links.left):
         return
+    rows, ids = members["row"].to_numpy(), members["id"]
     table = pl.DataFrame(
         {
-            "id": signed["id"].gather(edges.left),
-            "other_id": signed["id"].gather(edges.right),
-            "jaccard": edges.similarity,
+            "id": ids.gather(np.searchsorted(rows, links.left)),
+            "other_id": ids.gather(np.searchsorted(rows, links.right)),
+            "jaccard": links.similarity,
         }
     )
     with write_atomically(output / "edges" / "part-00000.parquet") as temporary:

@@ -1,0 +1,237 @@
+"""Candidate pairs from bands, verified by their sets and joined, within bounded memory.
+
+Bands come one after the other, each in ranges of its keys. What lies in one range is read, sorted and linked
+before the next; the order of the work is the same for any number of ranges, so the result is, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from corpus.duplicates.minhash import jaccard
+from corpus.duplicates.signed import Signed, part_of
+from corpus.duplicates.union_find import find, unite
+
+ALL_PAIRS = 64  # members of a bucket of which all pairs are compared
+REPRESENTATIVES = 64  # with how many a member of a larger bucket is compared
+_BYTES_A_CANDIDATE = 80  # row, key, order and what sorting needs besides
+
+Sets = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Links:
+    """The verified pairs that joined sets, as rows, with their Jaccard similarity."""
+
+    left: np.ndarray
+    right: np.ndarray
+    similarity: np.ndarray
+
+
+def link(signed: Signed, bands: int, parents: np.ndarray, threshold: float, memory: int) -> Links:
+    """Join documents that share a band and whose sets have a Jaccard similarity of at least `threshold`.
+
+    `parents` [rows]: disjoint sets (`union_find`) in which documents with equal sets are one already; joined
+    further here. Of equal sets only the root is compared. The members of a bucket are compared in pairs; in a
+    bucket of more than 64, each with up to 64 that no earlier one of them resembles, so that the work grows with
+    the number of documents and not with its square. Pairs that are joined already are not compared. The order of
+    the comparisons goes by keys of content alone.
+    """
+    roots = parents == np.arange(len(parents), dtype=parents.dtype)
+    nothing = np.empty(0, dtype=np.int64)
+    found = [Links(nothing, nothing, np.empty(0))]
+    parts = 1 + signed.rows * _BYTES_A_CANDIDATE // memory
+    for band in range(bands):
+        for part in range(parts):
+            rows, starts = _buckets(signed, f"band_{band}", roots, part, parts)
+            for first, last in _batches(signed.sizes, rows, starts, memory // 8):
+                batch = rows[starts[first] : starts[last]], starts[first : last + 1] - starts[first]
+                found += _link_batch(signed, *batch, parents, threshold, memory // 8)
+    return Links(
+        *(np.concatenate([getattr(one, name) for one in found]) for name in ("left", "right", "similarity"))
+    )
+
+
+def _buckets(signed: Signed, band: str, roots: np.ndarray, part: int, parts: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that share their key with another, bucket by bucket, and where each bucket begins and the last ends."""
+    rows: list[np.ndarray] = [np.empty(0, dtype=np.int64)]
+    keys: list[np.ndarray] = [np.empty(0, dtype=np.uint64)]
+    ranks: list[np.ndarray] = [np.empty(0, dtype=np.uint64)]
+    for first, frame in signed.pieces([band, "set_0"]):
+        key, last = frame[band].to_numpy(), first + frame.height
+        wanted = roots[first:last] & (signed.sizes[first:last] > 0) & (part_of(key, parts) == part)
+        here = np.flatnonzero(wanted)
+        rows.append(here + first)
+        keys.append(key[here])
+        ranks.append(frame["set_0"].to_numpy()[here])
+    key = np.concatenate(keys)
+    order = np.lexsort((np.concatenate(ranks), key))
+    key = key[order]
+    new = np.ones(len(key) + 1, dtype=bool)
+    new[1:-1] = key[1:] != key[:-1]
+    shared = ~(new[:-1] & new[1:])
+    starts = np.flatnonzero(new[:-1][shared])
+    return np.concatenate(rows)[order][shared], np.append(starts, int(shared.sum()))
+
+
+def _batches(sizes: np.ndarray, rows: np.ndarray, starts: np.ndarray, memory: int) -> Iterator[tuple[int, int]]:
+    """Runs of buckets, first and last, whose sets fit the memory together; a larger bucket is a run of its own."""
+    ends = np.concatenate([[0], np.cumsum(sizes[rows], dtype=np.int64)])[starts] * 4
+    first, buckets = 0, len(starts) - 1
+    while first < buckets:
+        last = max(first + 1, int(np.searchsorted(ends, ends[first] + memory, side="right")) - 1)
+        yield first, last
+        first = last
+
+
+def _link_batch(
+    signed: Signed, rows: np.ndarray, starts: np.ndarray, parents: np.ndarray, threshold: float, memory: int
+) -> Iterator[Links]:
+    if len(starts) > 2 or int(signed.sizes[rows].sum(dtype=np.int64)) * 4 <= memory or len(rows) <= ALL_PAIRS:
+        distinct = np.unique(rows)
+        items = np.searchsorted(distinct, rows)
+        yield _linked(_link_buckets, items, starts, distinct, parents, *signed.sets(distinct), threshold)
+        return
+    yield from _link_large(signed, rows, parents, threshold, memory)
+
+
+def _link_large(
+    signed: Signed, rows: np.ndarray, parents: np.ndarray, threshold: float, memory: int
+) -> Iterator[Links]:
+    """One bucket too large for the memory: piece by piece, with the representatives that it has so far."""
+    representatives = np.empty(0, dtype=np.int64)
+    ends = np.cumsum(signed.sizes[rows], dtype=np.int64) * 4
+    first = 0
+    while first < len(rows):
+        before = ends[first - 1] if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, before + memory, side="right")))
+        distinct = np.union1d(representatives, rows[first:last])
+        compared = np.zeros(REPRESENTATIVES, dtype=np.int64)
+        compared[: len(representatives)] = np.searchsorted(distinct, representatives)
+        state = np.array([len(representatives)])
+        items = np.searchsorted(distinct, rows[first:last])
+        yield _linked(_link_piece, items, compared, state, distinct, parents, *signed.sets(distinct), threshold)
+        representatives = distinct[compared[: state[0]]]
+        first = last
+
+
+def _linked(work: Callable[..., int], items: np.ndarray, *given: object) -> Links:
+    """Run compiled code that writes the edges it finds, at most one an item, and return them."""
+    left, right = np.empty(len(items), dtype=np.int64), np.empty(len(items), dtype=np.int64)
+    similarity = np.empty(len(items))
+    edges = work(items, *given, left, right, similarity)
+    return Links(left[:edges].copy(), right[:edges].copy(), similarity[:edges].copy())
+
+
+@njit(cache=True)
+def _link_buckets(
+    items: np.ndarray,
+    starts: np.ndarray,
+    rows: np.ndarray,
+    parents: np.ndarray,
+    values: np.ndarray,
+    offsets: np.ndarray,
+    threshold: float,
+    left: np.ndarray,
+    right: np.ndarray,
+    similarity: np.ndarray,
+) -> int:
+    """Link the members of every bucket; an item is the place of its row in `rows` and of its set in `offsets`."""
+    compared = np.empty(max(ALL_PAIRS, REPRESENTATIVES), dtype=np.int64)
+    edges = 0
+    for bucket in range(len(starts) - 1):
+        own = items[starts[bucket] : starts[bucket + 1]]
+        edges, _ = _link_run(
+            own,
+            len(own) <= ALL_PAIRS,
+            compared,
+            0,
+            rows,
+            parents,
+            values,
+            offsets,
+            threshold,
+            left,
+            right,
+            similarity,
+            edges,
+        )
+    return edges
+
+
+@njit(cache=True)
+def _link_piece(
+    items: np.ndarray,
+    compared: np.ndarray,
+    used: np.ndarray,
+    rows: np.ndarray,
+    parents: np.ndarray,
+    values: np.ndarray,
+    offsets: np.ndarray,
+    threshold: float,
+    left: np.ndarray,
+    right: np.ndarray,
+    similarity: np.ndarray,
+) -> int:
+    """Link a piece of a large bucket; used[0] of `compared` are its representatives, more may join them."""
+    edges, used[0] = _link_run(
+        items, False, compared, used[0], rows, parents, values, offsets, threshold, left, right, similarity, 0
+    )
+    return edges
+
+
+@njit(cache=True)
+def _link_run(
+    items: np.ndarray,
+    all_pairs: bool,
+    compared: np.ndarray,
+    used: int,
+    rows: np.ndarray,
+    parents: np.ndarray,
+    values: np.ndarray,
+    offsets: np.ndarray,
+    threshold: float,
+    left: np.ndarray,
+    right: np.ndarray,
+    similarity: np.ndarray,
+    edges: int,
+) -> tuple[int, int]:
+    for item in items:
+        joined = False
+        for index in range(used):
+            other = compared[index]
+            if find(parents, rows[item]) == find(parents, rows[other]):
+                joined = True
+            elif all_pairs or not joined:
+                score = _similarity(values, offsets, item, other, threshold)
+                if score >= threshold and unite(parents, rows[item], rows[other]):
+                    left[edges], right[edges], similarity[edges] = rows[other], rows[item], score
+                    edges += 1
+                    joined = True
+        if all_pairs or (not joined and used < REPRESENTATIVES):
+            compared[used] = item
+            used += 1
+    return edges, used
+
+
+@njit(cache=True)
+def _similarity(values: np.ndarray, offsets: np.ndarray, i: int, j: int, threshold: float) -> float:
+    """Jaccard similarity, or 0 at once where the sizes alone keep it below `threshold`."""
+    first, second = offsets[i + 1] - offsets[i], offsets[j + 1] - offsets[j]
+    if min(first, second) / max(first, second) < threshold:
+        return 0.0
+    return jaccard(values[offsets[i] : offsets[i + 1]], values[offsets[j] : offsets[j + 1]])
+
+
+@njit(cache=True)
+def similarities(left: np.ndarray, right: np.ndarray, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """The Jaccard similarity of pairs of items (float64)."""
+    found = np.empty(len(left), dtype=np.float64)
+    for pair in range(len(left)):
+        i, j = left[pair], right[pair]
+        found[pair] = jaccard(values[offsets[i] : offsets[i + 1]], values[offsets[j] : offsets[j + 1]])
+    return found
