@@ -9,6 +9,7 @@ import typer
 from corpus.core import options
 from corpus.core.console import print_summary
 from corpus.duplicates.dedup import dedup_documents
+from corpus.duplicates.keep import CHOICES
 
 
 def dedup(
@@ -22,8 +23,11 @@ def dedup(
         float, typer.Option(help="Jaccard similarity of near duplicates; 0.8 means FineWeb's 14 bands of 8.")
     ] = 0.8,
     ngram: Annotated[int, typer.Option(help="Words a shingle; a Chinese or Japanese character is a word.")] = 5,
-    keep: Annotated[str, typer.Option(help="first or longest member of a cluster.")] = "first",
+    keep: Annotated[str, typer.Option(help=f"Which member of a cluster stays: {CHOICES}.")] = "first",
     scope: Annotated[str, typer.Option(help="all, or a column in which duplicates must agree.")] = "all",
+    memory: Annotated[
+        str, typer.Option(help="What finding the clusters may hold at once; the result does not depend on it.")
+    ] = "4G",
     workers: options.Workers = None,
     engine: options.Engine = "local",
     strict: options.Strict = False,
@@ -32,7 +36,9 @@ def dedup(
 ) -> None:
     """Keep one document of every cluster of duplicates, with the evidence in clusters/.
 
-    Example: corpus dedup filtered/ -o deduped/ --method minhash --threshold 0.8
+    newest goes by the column date, priority:FILE by the domains in a file, the preferred first.
+
+    Example: corpus dedup filtered/ -o deduped/ --threshold 0.8 --keep newest
     """
     manifest = dedup_documents(
         inputs,
@@ -42,6 +48,7 @@ def dedup(
         ngram=ngram,
         keep=keep,
         scope=scope,
+        memory=options.memory_bytes(memory),
         workers=workers,
         engine=engine,
         overwrite=overwrite,

@@ -20,7 +20,7 @@ from corpus.core.inputs import Unit, plan_units, read_documents
 from corpus.core.output import unit_claim
 from corpus.core.quarantine import nothing_to_read
 from corpus.core.workers import run_units
-from corpus.duplicates.dedup_group import assigned_path, group
+from corpus.duplicates.dedup_group import NO_BOUND, assigned_path, group
 from corpus.duplicates.dedup_sign import (
     CLUSTER_SIZE,
     SignTask,
@@ -46,6 +46,7 @@ def dedup_documents(
     ngram: int = 5,
     keep: str = "first",
     scope: str = "all",
+    memory: int = NO_BOUND,
     workers: int | None = None,
     engine: str = "local",
     overwrite: bool = False,
@@ -57,7 +58,8 @@ def dedup_documents(
     `ngram` words (`shingle_sets`): pairs that share a band of their signatures (`choose_banding`) are joined
     when the Jaccard similarity of the sets is at least `threshold`. `keep` says which member
     stays (`parse_keep`). `scope` is "all" or a column in which duplicates must agree. Two documents may have the
-    same id: they stay two documents, and `cluster` then names them with their row.
+    same id: they stay two documents, and `cluster` then names them with their row. `memory`: about how many
+    bytes finding the clusters may hold (`dedup_group.group`).
 
     Writes `documents/` (with `cluster_size`), `removed/` (with `reason` and `kept_id`), `clusters/` (a row per
     member of a cluster of two or more: its `jaccard` similarity with the kept member) and `edges/` (the
@@ -84,7 +86,7 @@ def dedup_documents(
     run_units(sign_unit, tasks, workers=workers, engine=engine, description="corpus dedup: signing")
     if not any(signed_height(output, unit.index) for unit in units):
         raise nothing_to_read(inputs, units, "documents to read")
-    found = group(output, units, banding, threshold, keep)
+    found = group(output, units, banding, threshold, keep, memory)
     counts, reasons = process_units(step, units, output, workers=workers, engine=engine, strict=strict)
     manifest = claim.write_manifest(
         parameters=parameters | (asdict(banding) if banding else {}),

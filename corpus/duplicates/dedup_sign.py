@@ -16,7 +16,7 @@ from corpus.core.inputs import Unit, read_documents
 from corpus.core.quarantine import Skipped
 from corpus.core.workers import tick
 from corpus.duplicates.exact import normalise, scope_keys, text_keys
-from corpus.duplicates.keep import Keep, ranks
+from corpus.duplicates.keep import Keep, check_column, ranks
 from corpus.duplicates.minhash import Banding, band_keys, set_keys, signatures
 from corpus.duplicates.shingles import shingle_sets
 
@@ -110,6 +110,7 @@ def read_for_signing(task: SignTask) -> Iterator[pl.DataFrame]:
         for name in needed:
             if name not in frame.columns:
                 raise ZeroToOneError(f"{task.unit.path}: no column `{name}`; it has {', '.join(frame.columns)}")
+        check_column(frame, task.keep, str(task.unit.path))
         yield from slices(frame, _SLICE_CHARACTERS)
 
 

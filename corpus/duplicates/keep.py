@@ -57,11 +57,19 @@ def _read_order(path: Path) -> tuple[str, ...]:
     return order
 
 
+def check_column(frame: pl.DataFrame, keep: Keep, origin: str) -> None:
+    """Raise ZeroToOneError, which names `origin`, where the column of `best` holds no numbers."""
+    if keep.kind != "best":
+        return
+    kind = frame.schema[str(keep.column)]
+    if not (kind.is_numeric() or kind in (pl.Boolean, pl.Null)):
+        raise ZeroToOneError(f"{origin}: column `{keep.column}` holds {kind}; --keep best: needs numbers")
+
+
 def ranks(frame: pl.DataFrame, keep: Keep) -> pl.Series:
     """The rank of every document (Float64); infinity where the column says nothing.
 
-    Dates count as they are written, year first, time zones aside. Raises ZeroToOneError where the column of
-    `best` holds no numbers.
+    Dates count as they are written, year first, time zones aside.
     """
     last = float("inf")
     if keep.kind == "longest":
@@ -70,9 +78,6 @@ def ranks(frame: pl.DataFrame, keep: Keep) -> pl.Series:
         digits = pl.col("date").cast(pl.String).str.replace_all(r"[^0-9]", "").str.slice(0, _DATE_DIGITS)
         rank = -pl.when(digits != "").then(digits.str.pad_end(_DATE_DIGITS, "0").cast(pl.Float64))
     elif keep.kind == "best":
-        kind = frame.schema[str(keep.column)]
-        if not (kind.is_numeric() or kind in (pl.Boolean, pl.Null)):
-            raise ZeroToOneError(f"column `{keep.column}` holds {kind}; --keep best: needs numbers")
         rank = -pl.col(str(keep.column)).cast(pl.Float64).fill_nan(None)
     elif keep.kind == "priority":
         places = {value: float(place) for place, value in enumerate(keep.order)}
