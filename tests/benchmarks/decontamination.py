@@ -24,7 +24,7 @@ import polars as pl
 from corpus.contamination.items import Piece, read_evaluation, wholes
 from corpus.contamination.ngrams import Hit, Index, build_index, find_hits
 from tests.benchmarks.inputs import DATA
-from tests.benchmarks.results import made_with, table, write_section
+from tests.benchmarks.results import at_least, leave_headlines, made_with, table, without_goal, write_section
 
 TITLE = "Planted evaluation questions"
 PLANTED = 100
@@ -164,6 +164,16 @@ def main() -> None:
         table(["domain", "documents", "hit"], natural(arguments.data, everything, index)),
         f"\n{ours:.1f} MB a second on one core, {ours / plain:.1f} × a plain search in Python.",
     ]
+    leave_headlines(
+        "decontamination",
+        [
+            *(
+                at_least(f"{row[0]}: planted questions found", float(str(row[3])), PLANTED, "{:.0f}")
+                for row in rows
+            ),
+            without_goal("MB a second on one core", ours, "{:.1f}"),
+        ],
+    )
     print("\n".join(body))
     if arguments.write:
         write_section(TITLE, "\n".join(body))
