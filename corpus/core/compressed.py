@@ -243,19 +243,26 @@ def _member(source: _Source, codec: _Codec) -> Iterator[Damage | bytes]:
     decoder = codec.decoder()
     while not decoder.eof:
         data = source.take(codec.bite)
-        if not data:
-            yield Damage("truncated", "the file ends inside compressed data")
+        if not data:  # or damage that the decoder took for data, which ran on over the members behind it
+            yield _damage(source, codec, start, 0, "the file ends inside compressed data")
             return
         try:
             piece = decoder.decompress(data)
         except _BROKEN as error:
-            source.seek(max(start + 1, source.offset - len(data) - _RESCAN))
-            readable = _seek_member(source, codec)
-            yield Damage("corrupt" if readable else "truncated", f"broken compressed data: {error}")
+            yield _damage(source, codec, start, len(data), f"broken compressed data: {error}")
             return
         if piece:
             yield piece
     source.put_back(decoder.unused_data)
+
+
+def _damage(source: _Source, codec: _Codec, start: int, taken: int, detail: str) -> Damage:
+    """Move on to the next member behind the broken one's `start`; a truncation where there is none.
+
+    `taken` bytes were given to the decoder last; those that it may have read of the members behind come before.
+    """
+    source.seek(max(start + 1, source.offset - taken - _RESCAN))
+    return Damage("corrupt" if _seek_member(source, codec) else "truncated", detail)
 
 
 def _seek_member(source: _Source, codec: _Codec) -> bool:
