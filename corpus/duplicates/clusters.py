@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from corpus.duplicates.linking import similarities
+from corpus.duplicates.runs import runs
 from corpus.duplicates.signed import Signed
 
 EXACT, NEAR = "exact_duplicate", "near_duplicate"
@@ -42,16 +43,12 @@ def resemblance(signed: Signed, rows: np.ndarray, kept: np.ndarray, sets: np.nda
     found = np.ones(len(rows))
     differ = np.flatnonzero(sets != sets[kept])
     differ = differ[np.argsort(kept[differ], kind="stable")]
-    ends = np.cumsum(signed.sizes[rows[differ]].astype(np.int64) + signed.sizes[rows[kept[differ]]]) * 4
-    first = 0
-    while first < len(differ):
-        before = ends[first - 1] if first else 0
-        last = max(first + 1, int(np.searchsorted(ends, before + memory, side="right")))
+    sizes = 4 * (signed.sizes[rows[differ]].astype(np.int64) + signed.sizes[rows[kept[differ]]])
+    for first, last in runs(sizes, memory):
         left, right = rows[differ[first:last]], rows[kept[differ[first:last]]]
         distinct = np.union1d(left, right)
         places = np.searchsorted(distinct, left), np.searchsorted(distinct, right)
         found[differ[first:last]] = similarities(*places, *signed.sets(distinct))
-        first = last
     return found
 
 

@@ -18,6 +18,7 @@ from corpus.core.workers import tick
 from corpus.duplicates.exact import normalise, scope_keys, text_keys
 from corpus.duplicates.keep import Keep, check_column, ranks
 from corpus.duplicates.minhash import Banding, band_keys, set_keys, signatures
+from corpus.duplicates.runs import runs
 from corpus.duplicates.shingles import shingle_sets
 
 CLUSTER_SIZE = "cluster_size"
@@ -121,13 +122,8 @@ def _needed(task: SignTask) -> list[str]:
 
 def slices(frame: pl.DataFrame, characters: int) -> Iterator[pl.DataFrame]:
     """Cut a table into runs of rows of about so many characters of text, at least one row each."""
-    ends = frame["text"].str.len_chars().cast(pl.Int64).cum_sum().to_numpy()
-    start = 0
-    while start < frame.height:
-        before = ends[start - 1] if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, before + characters, side="right")))
+    for start, stop in runs(frame["text"].str.len_chars().to_numpy(), characters):
         yield frame.slice(start, stop - start)
-        start = stop
 
 
 def _no_documents(task: SignTask) -> pl.DataFrame:

@@ -13,14 +13,13 @@ import numpy as np
 from numba import njit
 
 from corpus.duplicates.minhash import jaccard
+from corpus.duplicates.runs import runs
 from corpus.duplicates.signed import Signed, part_of
 from corpus.duplicates.union_find import find, unite
 
 ALL_PAIRS = 64  # members of a bucket of which all pairs are compared
 REPRESENTATIVES = 64  # with how many a member of a larger bucket is compared
 _BYTES_A_CANDIDATE = 80  # row, key, order and what sorting needs besides
-
-Sets = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -81,11 +80,7 @@ def _buckets(signed: Signed, band: str, roots: np.ndarray, part: int, parts: int
 def _batches(sizes: np.ndarray, rows: np.ndarray, starts: np.ndarray, memory: int) -> Iterator[tuple[int, int]]:
     """Runs of buckets, first and last, whose sets fit the memory together; a larger bucket is a run of its own."""
     ends = np.concatenate([[0], np.cumsum(sizes[rows], dtype=np.int64)])[starts] * 4
-    first, buckets = 0, len(starts) - 1
-    while first < buckets:
-        last = max(first + 1, int(np.searchsorted(ends, ends[first] + memory, side="right")) - 1)
-        yield first, last
-        first = last
+    return runs(np.diff(ends), memory)
 
 
 def _link_batch(
@@ -104,11 +99,7 @@ def _link_large(
 ) -> Iterator[Links]:
     """One bucket too large for the memory: piece by piece, with the representatives that it has so far."""
     representatives = np.empty(0, dtype=np.int64)
-    ends = np.cumsum(signed.sizes[rows], dtype=np.int64) * 4
-    first = 0
-    while first < len(rows):
-        before = ends[first - 1] if first else 0
-        last = max(first + 1, int(np.searchsorted(ends, before + memory, side="right")))
+    for first, last in runs(4 * signed.sizes[rows].astype(np.int64), memory):
         distinct = np.union1d(representatives, rows[first:last])
         compared = np.zeros(REPRESENTATIVES, dtype=np.int64)
         compared[: len(representatives)] = np.searchsorted(distinct, representatives)
@@ -116,7 +107,6 @@ def _link_large(
         items = np.searchsorted(distinct, rows[first:last])
         yield _linked(_link_piece, items, compared, state, distinct, parents, *signed.sets(distinct), threshold)
         representatives = distinct[compared[: state[0]]]
-        first = last
 
 
 def _linked(work: Callable[..., int], items: np.ndarray, *given: object) -> Links:

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.filtering.signals_hashing import Slots, find_slot, mix, new_slots, share, slot_mask
-from corpus.text.characters import CONTENT, DIGIT, PUNCTUATION, SPACE, UPPER
-from corpus.text.segmentation import Codes, Positions, Table
+from corpus.text.characters import CONTENT, DIGIT, PUNCTUATION, SPACE, UPPER, Codes, Positions, Table
 
 Row = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]

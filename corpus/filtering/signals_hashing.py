@@ -12,7 +12,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from corpus.text.segmentation import Codes, Positions
+from corpus.text.characters import Codes, Positions
 
 Hashes = npt.NDArray[np.uint64]
 # A hash table without removal: keys, the stamp of the use that filled each slot, counts, first positions.

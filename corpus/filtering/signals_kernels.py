@@ -25,8 +25,19 @@ from corpus.filtering.signals_hashing import (
     slot_mask,
 )
 from corpus.filtering.signals_spans import Lines, WordFacts
-from corpus.text.characters import ALPHABETIC, CONTENT, COUNTS, LINE_BREAK, LOWER, QUOTE, SPACE, TERMINAL
-from corpus.text.segmentation import Codes, Positions, Table
+from corpus.text.characters import (
+    ALPHABETIC,
+    CONTENT,
+    COUNTS,
+    LINE_BREAK,
+    LOWER,
+    QUOTE,
+    SPACE,
+    TERMINAL,
+    Codes,
+    Positions,
+    Table,
+)
 from corpus.text.words import Words
 
 Row = npt.NDArray[np.float64]

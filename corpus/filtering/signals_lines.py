@@ -18,8 +18,7 @@ from corpus.filtering.signals_hashing import (
     slot_mask,
 )
 from corpus.filtering.signals_spans import Lines
-from corpus.text.characters import CONTENT, NUMERIC, SPACE, UPPER
-from corpus.text.segmentation import Codes, Positions, Table
+from corpus.text.characters import CONTENT, NUMERIC, SPACE, UPPER, Codes, Positions, Table
 
 Row = npt.NDArray[np.float64]
 

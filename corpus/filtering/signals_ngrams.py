@@ -25,8 +25,7 @@ from corpus.filtering.signals_hashing import (
     slot_mask,
 )
 from corpus.filtering.signals_spans import WordFacts
-from corpus.text.characters import CONTENT, LOWER, NORMAL, UPPER
-from corpus.text.segmentation import Codes, Positions, Table
+from corpus.text.characters import CONTENT, LOWER, NORMAL, UPPER, Codes, Positions, Table
 from corpus.text.words import Words
 
 Row = npt.NDArray[np.float64]

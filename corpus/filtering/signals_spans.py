@@ -11,8 +11,7 @@ import numba
 import numpy as np
 
 from corpus.filtering.signals_hashing import Hashes, hash_line, hash_span
-from corpus.text.characters import NORMAL, SPACE
-from corpus.text.segmentation import Codes, Positions, Table
+from corpus.text.characters import NORMAL, SPACE, Codes, Positions, Table
 from corpus.text.words import Words
 
 _NEWLINE = 10

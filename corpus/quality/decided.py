@@ -14,6 +14,11 @@ from corpus.core.output import Manifest
 from corpus.core.quarantine import Skipped
 
 
+def staged_path(output: Path, stage: str, unit: Unit) -> Path:
+    """Where a stage before the last keeps what it found about a unit's documents."""
+    return output / ".state" / stage / f"unit-{unit.index:05d}.parquet"
+
+
 def check_columns(name: str, columns: Sequence[str], units: Sequence[Unit]) -> None:
     """Raise UsageError where `--name` is empty, or the documents have one of the `columns` that it means."""
     if not name.strip():

@@ -33,7 +33,7 @@ from corpus.quality.buckets import (
     parse_table,
     percentile_table,
 )
-from corpus.quality.decided import check_columns, kept_any, read_written, write_decided
+from corpus.quality.decided import check_columns, kept_any, read_written, staged_path, write_decided
 from corpus.quality.language_model import LanguageModel
 from corpus.quality.model_files import ANY, open_language_models, unpack
 from corpus.text.language_codes import primary_language
@@ -172,11 +172,7 @@ class _ScoreTask:
 
     @property
     def path(self) -> Path:
-        return _stage_path(self.output, self.unit)
-
-
-def _stage_path(output: Path, unit: Unit) -> Path:
-    return output / ".state" / _STAGE / f"unit-{unit.index:05d}.parquet"
+        return staged_path(self.output, _STAGE, self.unit)
 
 
 def _write_perplexities(task: _ScoreTask) -> None:
@@ -211,7 +207,7 @@ def _process(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:
     """Score and decide one unit: the step's function."""
     models = {language: LanguageModel(**model) for language, model in parameters["loaded"].items()}
     name, keep = parameters["name"], parameters["keep"]
-    path = _stage_path(output.directory, unit)
+    path = staged_path(output.directory, _STAGE, unit)
     staged = pl.read_parquet(path) if path.exists() else None
     row = 0
     for frame in read_documents(unit, output):

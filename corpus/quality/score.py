@@ -25,7 +25,7 @@ from corpus.core.output import Manifest, unit_claim
 from corpus.core.quarantine import Skipped, nothing_to_read
 from corpus.core.workers import run_units, tick
 from corpus.quality.classifier import Classifier, open_classifier
-from corpus.quality.decided import check_columns, kept_any, read_written, write_decided
+from corpus.quality.decided import check_columns, kept_any, read_written, staged_path, write_decided
 from corpus.quality.keep import (
     Keep,
     decide_by_pareto,
@@ -108,11 +108,7 @@ class _ScoreTask:
 
     @property
     def path(self) -> Path:
-        return _stage_path(self.output, self.unit)
-
-
-def _stage_path(output: Path, unit: Unit) -> Path:
-    return output / ".state" / _STAGE / f"unit-{unit.index:05d}.parquet"
+        return staged_path(self.output, _STAGE, self.unit)
 
 
 def _write_scores(task: _ScoreTask) -> None:
@@ -149,7 +145,7 @@ def _process(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:
 
 
 def _staged_of(output: Path, unit: Unit) -> pl.Series | None:
-    path = _stage_path(output, unit)
+    path = staged_path(output, _STAGE, unit)
     return pl.read_parquet(path)["score"] if path.exists() else None
 
 

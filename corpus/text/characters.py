@@ -8,6 +8,10 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+Codes = npt.NDArray[np.uint32]
+Positions = npt.NDArray[np.int64]
+Table = npt.NDArray[np.uint16]
+
 SPACE = 1
 WORD = 2  # goes on a word: letters, marks, numbers, connectors; not ideographs
 ALPHABETIC = 4  # str.isalpha

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from corpus.text.characters import COUNTS, character_table
+from corpus.text.characters import COUNTS, Codes, Positions, character_table
 from corpus.text.chinese_dictionary import Dictionary, chinese_dictionary, no_dictionary
-from corpus.text.segmentation import Codes, Positions, split_texts
+from corpus.text.segmentation import split_texts
 
 _CHUNK_CHARACTERS = 500_000  # what array code makes of them stays in the processor's cache
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from corpus.text.segmentation import LONGEST_BLOCK
+from corpus.text.chinese_words import LONGEST_BLOCK
 from corpus.text.words import count_words, split_words
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "text"
