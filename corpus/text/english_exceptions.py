@@ -67,6 +67,9 @@ _UNITS = (
 LONGEST_UNIT = max(map(len, _UNITS.split()))
 
 
+Keys = npt.NDArray[np.uint64]
+
+
 class Exceptions(NamedTuple):
     """A hash table of exceptions: open addressing, 0 = empty slot.
 
@@ -74,13 +77,13 @@ class Exceptions(NamedTuple):
     for nowhere.
     """
 
-    keys: npt.NDArray[np.uint64]
+    keys: Keys
     first: npt.NDArray[np.uint8]
     second: npt.NDArray[np.uint8]
 
 
 @numba.njit(cache=True)
-def find_exception(codes: Codes, first: int, last: int, key: np.uint64, exceptions: Exceptions) -> int:
+def find_exception(codes: Codes, first: int, last: int, key: np.uint64, keys: Keys) -> int:
     """The slot of codes[first:last] among the exceptions, or -1; `key` is `PLAIN` or `UNIT`."""
     if last - first > LONGEST:
         return -1
@@ -90,19 +93,19 @@ def find_exception(codes: Codes, first: int, last: int, key: np.uint64, exceptio
             code = np.uint32(_APOSTROPHE)
         key = (key ^ np.uint64(code)) * np.uint64(_PRIME)
     slot = np.int64(key & np.uint64(_SLOTS - 1))
-    while exceptions.keys[slot] != 0:
-        if exceptions.keys[slot] == key:
+    while keys[slot] != 0:
+        if keys[slot] == key:
             return slot
         slot = (slot + 1) & (_SLOTS - 1)
     return -1
 
 
 @numba.njit(cache=True)
-def find_letters(codes: Codes, first: int, last: int, exceptions: Exceptions) -> int:
+def find_letters(codes: Codes, first: int, last: int, keys: Keys) -> int:
     """As `find_exception`, for a word of letters only: most are too short or too long to be one."""
     if not SHORTEST_OF_LETTERS <= last - first <= LONGEST_OF_LETTERS:
         return -1
-    return find_exception(codes, first, last, PLAIN, exceptions)
+    return find_exception(codes, first, last, PLAIN, keys)
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from corpus.text.characters import ALPHABETIC, HAN, IDEOGRAPH, SPACE, Codes, Positions, Table
+from corpus.text.characters import ALPHABETIC, DIGIT, HAN, IDEOGRAPH, SPACE, Codes, Positions, Table
 from corpus.text.chinese_dictionary import Dictionary
 from corpus.text.chinese_words import LONGEST_BLOCK, Scratch, cut_text, is_chinese, write_block
 from corpus.text.english_exceptions import Exceptions, find_letters
@@ -60,12 +60,12 @@ def _split(
                 letters &= table[codes[stop]]
                 stop += 1
             if letters & ALPHABETIC:
-                slot = find_letters(codes, at, stop, spaced.exceptions)
+                slot = find_letters(codes, at, stop, spaced.exceptions.keys)
                 if slot >= 0:
                     count += write_exception(slot, at, stop, spaced.exceptions, starts[count:], ends[count:])
                     at = stop
                     continue
-            else:
+            elif letters & DIGIT == 0:
                 bounds = starts[count:], ends[count:]
                 count += write_spaced(codes, at, stop, table, spaced.marks, spaced.exceptions, *bounds)
                 at = stop

@@ -17,7 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.text.characters import ALPHABETIC, LOWER, UPPER, WORD, Codes, Positions, Table
-from corpus.text.english_exceptions import LONGEST_UNIT, PLAIN, UNIT, Exceptions, find_exception, find_letters
+from corpus.text.english_exceptions import (
+    LONGEST_UNIT,
+    PLAIN,
+    UNIT,
+    Exceptions,
+    Keys,
+    find_exception,
+    find_letters,
+)
 
 Marks = npt.NDArray[np.uint8]
 
@@ -26,13 +34,13 @@ FRONT = 2  # taken from the front only
 QUOTATION = 4
 ICON = 8  # a symbol that is no sign: taken from either end, and out of the middle
 CURRENCY = 16  # taken from the front, and from behind a digit
-EXCEPTIONAL = 32  # an exception has one, unless it is as long as those of letters only (cannot, gonna, gotta)
+EXCEPTIONAL = 32  # without one there is no exception but `cannot`, `gonna`, `gotta`, and marks go one by one
 _TAKEN_FROM_FRONT = BOTH | FRONT | ICON | CURRENCY
 
 _BOTH = "…:;!?¿؟¡()[]{}<>_#*&。？！，、；：～·।،۔؛٪—–"
 _QUOTATION_MARKS = ",'\"”“`‘´’‚„»«「」『』（）〔〕【】《》〈〉⟦⟧"
 _FRONT = "§%="
-_IN_EXCEPTIONS = "'’./\\:;<^+0123456789"
+_IN_EXCEPTIONS = "'’./\\:;<^+0123456789…"
 _CURRENCIES = "$£€¥฿₽﷼"
 _CURRENCY_BLOCK = (0x20A0, 0x20BF)
 _LAST_SYMBOL = 0x1FB00
@@ -78,14 +86,6 @@ def _is_exceptional(codes: Codes, first: int, last: int, marks: Marks) -> bool:
 
 
 @numba.njit(cache=True)
-def _find(codes: Codes, first: int, last: int, exceptional: bool, exceptions: Exceptions) -> int:
-    """The slot of codes[first:last] among the exceptions, or -1; those that can be none are not looked up."""
-    if exceptional:
-        return find_exception(codes, first, last, PLAIN, exceptions)
-    return find_letters(codes, first, last, exceptions)
-
-
-@numba.njit(cache=True)
 def _front(codes: Codes, first: int, last: int, marks: Marks) -> int:
     """How many characters to take from the front of codes[first:last]."""
     code = codes[first]
@@ -102,7 +102,7 @@ def _front(codes: Codes, first: int, last: int, marks: Marks) -> int:
 
 
 @numba.njit(cache=True)
-def _back(codes: Codes, first: int, last: int, table: Table, marks: Marks, exceptions: Exceptions) -> int:
+def _back(codes: Codes, first: int, last: int, table: Table, marks: Marks, keys: Keys) -> int:
     """How many characters to take from the end of codes[first:last]."""
     if first >= last:
         return 0
@@ -118,7 +118,7 @@ def _back(codes: Codes, first: int, last: int, table: Table, marks: Marks, excep
         return _full_stops(codes, first, last, table, marks)
     if _is_digit(before) and (code == _PLUS or marks[code] & CURRENCY):
         return 1
-    return _unit(codes, first, last, exceptions)
+    return _unit(codes, first, last, keys)
 
 
 @numba.njit(cache=True)
@@ -147,11 +147,11 @@ def _full_stops(codes: Codes, first: int, last: int, table: Table, marks: Marks)
 
 
 @numba.njit(cache=True)
-def _unit(codes: Codes, first: int, last: int, exceptions: Exceptions) -> int:
+def _unit(codes: Codes, first: int, last: int, keys: Keys) -> int:
     """The length of the unit of measure behind a digit at the end, 0 for none."""
     for length in range(1, min(LONGEST_UNIT, last - first - 1) + 1):
         if _is_digit(codes[last - length - 1]):
-            return length if find_exception(codes, last - length, last, UNIT, exceptions) >= 0 else 0
+            return length if find_exception(codes, last - length, last, UNIT, keys) >= 0 else 0
     return 0
 
 
@@ -297,6 +297,62 @@ def write_exception(
 
 
 @numba.njit(cache=True)
+def _strip_plain(
+    codes: Codes, first: int, last: int, marks: Marks, starts: Positions, ends: Positions
+) -> tuple[int, int, int, int]:
+    """As `_strip`, without the slot, where nothing is `EXCEPTIONAL`: exceptions need not be looked up."""
+    count, behind = 0, last - first
+    while first < last and marks[codes[first]] & _TAKEN_FROM_FRONT:
+        starts[count], ends[count] = first, first + 1
+        count, first = count + 1, first + 1
+    while first < last and marks[codes[last - 1]] & (BOTH | ICON):
+        behind, last = behind - 1, last - 1
+        starts[behind], ends[behind] = last, last + 1
+    return first, last, count, behind
+
+
+@numba.njit(cache=True)
+def _strip(
+    codes: Codes,
+    first: int,
+    last: int,
+    table: Table,
+    marks: Marks,
+    keys: Keys,
+    starts: Positions,
+    ends: Positions,
+) -> tuple[int, int, int, int, int]:
+    """Take off the ends of codes[first:last] until an exception is left, or nothing more is to be taken.
+
+    Returns what is left (first, last), how many words are written, from which place on those stand that were taken
+    from the end, and the exception's slot or -1.
+    """
+    count, behind = 0, last - first
+    while first < last:
+        slot = find_exception(codes, first, last, PLAIN, keys)
+        if slot >= 0:
+            return first, last, count, behind, slot
+        front, back = _front(codes, first, last, marks), 0
+        if front and front < last - first:
+            slot = find_exception(codes, first + front, last, PLAIN, keys)
+        if slot < 0:
+            back = _back(codes, first + front, last, table, marks, keys)
+            if back and back < last - first:
+                slot = find_exception(codes, first, last - back, PLAIN, keys)
+                front = front if slot < 0 else 0
+        if front:
+            starts[count], ends[count] = first, first + front
+            count += 1
+        if back:
+            behind -= 1
+            starts[behind], ends[behind] = last - back, last
+        first, last = first + front, last - back
+        if slot >= 0 or (front == 0 and back == 0):
+            return first, last, count, behind, slot
+    return first, last, count, behind, -1
+
+
+@numba.njit(cache=True)
 def write_spaced(
     codes: Codes,
     first: int,
@@ -313,30 +369,11 @@ def write_spaced(
     the end of that room until the words before it are known.
     """
     room = last - first
-    count, behind, slot = 0, room, -1
-    exceptional = _is_exceptional(codes, first, last, marks)
-    while first < last:
-        slot = _find(codes, first, last, exceptional, exceptions)
-        if slot >= 0:
-            break
-        front = _front(codes, first, last, marks)
-        if front and front < last - first:
-            slot = _find(codes, first + front, last, exceptional, exceptions)
-        back = 0
-        if slot < 0:
-            back = _back(codes, first + front, last, table, marks, exceptions)
-            if back and back < last - first:
-                slot = _find(codes, first, last - back, exceptional, exceptions)
-                front = front if slot < 0 else 0
-        if front:
-            starts[count], ends[count] = first, first + front
-            count += 1
-        if back:
-            behind -= 1
-            starts[behind], ends[behind] = last - back, last
-        first, last = first + front, last - back
-        if slot >= 0 or (front == 0 and back == 0):
-            break
+    if _is_exceptional(codes, first, last, marks):
+        first, last, count, behind, slot = _strip(codes, first, last, table, marks, exceptions.keys, starts, ends)
+    else:
+        first, last, count, behind = _strip_plain(codes, first, last, marks, starts, ends)
+        slot = find_letters(codes, first, last, exceptions.keys)
     if first < last and slot >= 0:
         count += write_exception(slot, first, last, exceptions, starts[count:], ends[count:])
     elif first < last:
