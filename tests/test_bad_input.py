@@ -241,7 +241,15 @@ WRONG_USAGE = {
     "filter": [["--rules", "nope"], ["--set", "x"], ["--set", "c4.few_sentences=x"], ["--rules", ""]],
     "what_if": [["--rules", "nope"], ["--set", "x"], ["--set", "c4.few_sentence=3"], ["--set", "few_sentences=x"]],
     "extract": [["--extractor", "x"], ["--lang", "klingon"], ["--workers", "0"], ["--engine", "dask"]],
-    "dedup": [["--method", "x"], ["--keep", "x"], ["--threshold", "2"], ["--ngram", "0"]],
+    "dedup": [
+        ["--method", "x"],
+        ["--keep", "x"],
+        ["--threshold", "2"],
+        ["--ngram", "0"],
+        ["--preset", "x"],
+        ["--preset", "fineweb", "--bands", "3", "--rows", "3"],
+        ["--bands", "3"],
+    ],
     "train": [
         ["--held-out", "1"],
         ["--sample", "0"],

@@ -7,9 +7,12 @@ from typing import Annotated
 import typer
 
 from corpus.core import options
-from corpus.core.console import print_summary
+from corpus.core.console import log, print_summary
 from corpus.duplicates.dedup import dedup_documents
 from corpus.duplicates.keep import CHOICES
+from corpus.duplicates.matching import PRESETS, Matching, choose_matching
+
+_PREDICTED = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
 
 def dedup(
@@ -20,9 +23,21 @@ def dedup(
         typer.Option(help="exact (same text but for case, width and white space) or minhash (near duplicates)."),
     ] = "minhash",
     threshold: Annotated[
-        float, typer.Option(help="Jaccard similarity of near duplicates; 0.8 means FineWeb's 14 bands of 8.")
-    ] = 0.8,
-    ngram: Annotated[int, typer.Option(help="Words a shingle; a Chinese or Japanese character is a word.")] = 5,
+        float | None,
+        typer.Option(help="Jaccard similarity of near duplicates, 0.8 by default; chooses the bands, too."),
+    ] = None,
+    ngram: Annotated[
+        int | None,
+        typer.Option(
+            help="Words a shingle, 5 by default; a Chinese or Japanese character is a word. "
+            "A shorter text is one shingle: it only equals texts of the same words."
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help=f"Bands, words a shingle and threshold of a recipe: {', '.join(PRESETS)}.")
+    ] = None,
+    bands: Annotated[int | None, typer.Option(help="Bands of a signature, with --rows.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Hashes a band.")] = None,
     keep: Annotated[str, typer.Option(help=f"Which member of a cluster stays: {CHOICES}.")] = "first",
     scope: Annotated[str, typer.Option(help="all, or a column in which duplicates must agree.")] = "all",
     memory: Annotated[
@@ -40,12 +55,17 @@ def dedup(
 
     Example: corpus dedup filtered/ -o deduped/ --threshold 0.8 --keep newest
     """
+    if method == "minhash":
+        _print_prediction(choose_matching(threshold, ngram, preset, bands, rows))
     manifest = dedup_documents(
         inputs,
         output,
         method=method,
         threshold=threshold,
         ngram=ngram,
+        preset=preset,
+        bands=bands,
+        rows=rows,
         keep=keep,
         scope=scope,
         memory=options.memory_bytes(memory),
@@ -55,7 +75,7 @@ def dedup(
         strict=strict,
     )
     counts = manifest["counts"]
-    rows = {
+    summary = {
         "documents in": counts["documents_in"],
         "documents kept": counts["documents_kept"],
         "removed": manifest["reasons"] or 0,
@@ -65,4 +85,14 @@ def dedup(
         "records set aside": counts.get("set_aside", 0),
         "seconds": manifest["seconds"],
     }
-    print_summary("dedup", manifest if as_json else rows, as_json=as_json)
+    print_summary("dedup", manifest if as_json else summary, as_json=as_json)
+
+
+def _print_prediction(matching: Matching) -> None:
+    """On stderr, what share of pairs of a similarity will be found."""
+    banding = matching.banding
+    log(f"{banding.bands} bands of {banding.rows}, shingles of {matching.ngram} words; share of pairs, predicted:")
+    columns = zip(*(matching.predicted(similarity) for similarity in _PREDICTED), strict=True)
+    names = ("Jaccard similarity", "become candidates", f"are joined (from {matching.threshold:g} on)")
+    for name, values in zip(names, [_PREDICTED, *columns], strict=True):
+        log(f"  {name:<24}" + "".join(f"{value:8.3f}" for value in values))
