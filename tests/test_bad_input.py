@@ -249,6 +249,9 @@ WRONG_USAGE = {
         ["--normalise", "case"],
         ["--method", "exact", "--normalise", "x"],
         ["--method", "url", "--threshold", "0.8"],
+        ["--preset", "x"],
+        ["--preset", "fineweb", "--bands", "3", "--rows", "3"],
+        ["--bands", "3"],
     ],
     "train": [
         ["--held-out", "1"],

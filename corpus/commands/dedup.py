@@ -7,17 +7,23 @@ from typing import Annotated, Any
 import typer
 
 from corpus.core import options
-from corpus.core.console import print_summary
+from corpus.core.console import log, print_summary
 from corpus.core.errors import UsageError
 from corpus.duplicates.dedup import METHODS, dedup_documents
 from corpus.duplicates.document_keys import CASE
 from corpus.duplicates.keep import CHOICES
+from corpus.duplicates.matching import PRESETS, Matching, choose_matching
+
+_PREDICTED = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
 # The methods that an option belongs to; those that are not here belong to all.
 _METHODS_OF = {
     "normalise": ("exact",),
     "threshold": ("minhash",),
     "ngram": ("minhash",),
+    "preset": ("minhash",),
+    "bands": ("minhash",),
+    "rows": ("minhash",),
     "keep": ("exact", "url", "minhash"),
 }
 
@@ -31,9 +37,21 @@ def dedup(
         typer.Option(help="exact (same text), url (same page) or minhash (near duplicates); see below."),
     ] = "minhash",
     threshold: Annotated[
-        float, typer.Option(help="Jaccard similarity of near duplicates; 0.8 means FineWeb's 14 bands of 8.")
-    ] = 0.8,
-    ngram: Annotated[int, typer.Option(help="Words a shingle; a Chinese or Japanese character is a word.")] = 5,
+        float | None,
+        typer.Option(help="Jaccard similarity of near duplicates, 0.8 by default; chooses the bands, too."),
+    ] = None,
+    ngram: Annotated[
+        int | None,
+        typer.Option(
+            help="Words a shingle, 5 by default; a Chinese or Japanese character is a word. "
+            "A shorter text is one shingle: it only equals texts of the same words."
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help=f"Bands, words a shingle and threshold of a recipe: {', '.join(PRESETS)}.")
+    ] = None,
+    bands: Annotated[int | None, typer.Option(help="Bands of a signature, with --rows.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Hashes a band.")] = None,
     keep: Annotated[str, typer.Option(help=f"Which member of a cluster stays: {CHOICES}.")] = "first",
     normalise: Annotated[
         str,
@@ -66,12 +84,17 @@ def dedup(
     Example: corpus dedup filtered/ -o deduped/ --threshold 0.8 --keep newest
     """
     _check_options(context, method)
+    if method == "minhash":
+        _print_prediction(choose_matching(threshold, ngram, preset, bands, rows))
     manifest = dedup_documents(
         inputs,
         output,
         method=method,
         threshold=threshold,
         ngram=ngram,
+        preset=preset,
+        bands=bands,
+        rows=rows,
         keep=keep,
         normalise=normalise,
         scope=scope,
@@ -105,3 +128,13 @@ def _rows(manifest: dict[str, Any]) -> dict[str, object]:
         "records set aside": counts.get("set_aside", 0),
         "seconds": manifest["seconds"],
     }
+
+
+def _print_prediction(matching: Matching) -> None:
+    """On stderr, what share of pairs of a similarity will be found."""
+    banding = matching.banding
+    log(f"{banding.bands} bands of {banding.rows}, shingles of {matching.ngram} words; share of pairs, predicted:")
+    columns = zip(*(matching.predicted(similarity) for similarity in _PREDICTED), strict=True)
+    names = ("Jaccard similarity", "become candidates", f"are joined (from {matching.threshold:g} on)")
+    for name, values in zip(names, [_PREDICTED, *columns], strict=True):
+        log(f"  {name:<24}" + "".join(f"{value:8.3f}" for value in values))
