@@ -16,10 +16,11 @@ from corpus.core.inputs import Unit, read_documents
 from corpus.core.quarantine import Skipped
 from corpus.core.workers import tick
 from corpus.duplicates.document_keys import CASE, document_keys
-from corpus.duplicates.exact import normalise, scope_keys, text_keys
+from corpus.duplicates.exact import byte_keys, scope_keys
 from corpus.duplicates.keep import Keep, check_column, ranks
 from corpus.duplicates.matching import Matching
 from corpus.duplicates.minhash import band_keys, set_keys, signatures
+from corpus.duplicates.normalised import normalise_texts
 from corpus.duplicates.runs import runs
 from corpus.duplicates.shingles import shingle_sets
 
@@ -88,8 +89,8 @@ def sign_documents(frame: pl.DataFrame, task: SignTask, row: int = 0) -> tuple[p
     if matching is None:
         texts = sets = document_keys(frame, task.compare, task.unit.index, row)
     else:
-        normalised = [normalise(text) for text in frame["text"]]
-        texts = text_keys(normalised)
+        normalised = normalise_texts(frame["text"])
+        texts = byte_keys(normalised.views())
         values, offsets = shingle_sets(normalised, matching.ngram)
         counts = np.diff(offsets)
         sets = np.where((counts > 0)[:, None], set_keys(values, offsets), texts)
