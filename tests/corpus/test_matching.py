@@ -40,10 +40,12 @@ def test_predictions_are_the_published_ones() -> None:
 
 
 def test_bands_by_hand_and_for_a_threshold() -> None:
-    assert choose_matching(bands=3, rows=7, ngram=2).parameters() == {
-        "threshold": 0.8, "ngram": 2, "bands": 3, "rows": 7
-    }  # fmt: skip
-    assert choose_matching().parameters() == {"threshold": 0.8, "ngram": 5, "bands": 14, "rows": 8}
+    by_hand = choose_matching(bands=3, rows=7, ngram=2)
+    assert (by_hand.banding, by_hand.ngram, by_hand.threshold) == (Banding(3, 7), 2, 0.8)
+    others = {"verify": "jaccard", "linkage": "star"}
+    assert choose_matching().parameters() == {"threshold": 0.8, "ngram": 5, "bands": 14, "rows": 8, **others}
+    unverified = choose_matching(0.8, verify="none").parameters()
+    assert unverified == {"ngram": 5, "bands": 14, "rows": 8, "verify": "none", "linkage": "single"}
 
 
 CONTRADICTIONS = [
@@ -56,6 +58,9 @@ CONTRADICTIONS = [
     ({"bands": 1000, "rows": 1000}, "--bands times --rows"),
     ({"threshold": float("nan")}, "--threshold"),
     ({"ngram": 0}, "--ngram"),
+    ({"verify": "x"}, "unknown --verify `x`; choose jaccard, signature, none"),
+    ({"linkage": "x"}, "unknown --linkage `x`; choose star, single"),
+    ({"verify": "none", "linkage": "star"}, "--linkage star needs a similarity"),
 ]
 
 
@@ -76,7 +81,9 @@ def twins(words: int, changed: int, seed: int) -> list[str]:
 def test_pairs_are_found_as_often_as_predicted(options: dict[str, Any], tmp_path: Path) -> None:
     pairs, matching = 400, choose_matching(0.5, **options)
     texts = [text for seed in range(pairs) for text in twins(100 + matching.ngram, 5, seed)]
-    pl.DataFrame({"id": [str(row) for row in range(len(texts))], "text": texts}).write_parquet(tmp_path / "a.parquet")
+    pl.DataFrame({"id": [str(row) for row in range(len(texts))], "text": texts}).write_parquet(
+        tmp_path / "a.parquet"
+    )
     manifest = dedup_documents([tmp_path / "a.parquet"], tmp_path / "out", threshold=0.5, workers=1, **options)
     shingles = 101 if matching.ngram > 1 else 106
     shared = shingles - 5
