@@ -96,8 +96,8 @@ def dedup(
     )
     counts = manifest["counts"]
     if counts["runaway_clusters"]:
-        runaway = f"{counts['runaway_clusters']:,} clusters of {counts['runaway_documents']:,} documents"
-        log(f"warning: {runaway} have run away: {CRITERIA}; {_CHAINS}")
+        runaway = f"{counts['runaway_clusters']:,}, with {counts['runaway_documents']:,} documents"
+        log(f"warning: clusters that have run away ({CRITERIA}): {runaway}; {_CHAINS}")
     summary = {
         "documents in": counts["documents_in"],
         "documents kept": counts["documents_kept"],

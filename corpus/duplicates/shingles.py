@@ -15,7 +15,7 @@ from functools import cache
 import numpy as np
 from numba import njit
 
-_SEPARATOR, _LETTER, _IDEOGRAPH = 0, 1, 2
+SEPARATOR, LETTER, IDEOGRAPH = 0, 1, 2
 _UNSPACED = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x1000, 0x109F),  # Burmese
@@ -43,19 +43,19 @@ def shingle_sets(normalised: Sequence[str], size: int) -> tuple[np.ndarray, np.n
     offsets = np.zeros(len(normalised) + 1, dtype=np.int64)
     np.cumsum([len(text) for text in normalised], out=offsets[1:])
     data = b"".join(text.encode("utf-32-le", "surrogatepass") for text in normalised)
-    return _shingle(np.frombuffer(data, dtype=np.uint32), offsets, _word_classes(), size)
+    return _shingle(np.frombuffer(data, dtype=np.uint32), offsets, word_classes(), size)
 
 
 @cache
-def _word_classes() -> np.ndarray:
+def word_classes() -> np.ndarray:
     """Per code point: separator, letter, or a word of its own (uint8)."""
     classes = np.zeros(sys.maxunicode + 1, dtype=np.uint8)
     for code in range(sys.maxunicode + 1):
         if unicodedata.category(chr(code))[0] in "LMN":
-            classes[code] = _LETTER
+            classes[code] = LETTER
     for first, last in _UNSPACED:
         block = classes[first : last + 1]
-        block[block == _LETTER] = _IDEOGRAPH
+        block[block == LETTER] = IDEOGRAPH
     return classes
 
 
@@ -75,14 +75,14 @@ def _words(codes: np.ndarray, classes: np.ndarray, words: np.ndarray) -> int:
     value = _FNV_OFFSET
     for code in codes:
         kind = classes[code]
-        if inside and kind != _LETTER:
+        if inside and kind != LETTER:
             words[count] = mix(value)
             count += 1
             inside = False
-        if kind == _IDEOGRAPH:
+        if kind == IDEOGRAPH:
             words[count] = mix((_FNV_OFFSET ^ np.uint64(code)) * _FNV_PRIME)
             count += 1
-        elif kind == _LETTER:
+        elif kind == LETTER:
             if not inside:
                 value = _FNV_OFFSET
                 inside = True
