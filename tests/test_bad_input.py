@@ -252,6 +252,9 @@ WRONG_USAGE = {
         ["--preset", "x"],
         ["--preset", "fineweb", "--bands", "3", "--rows", "3"],
         ["--bands", "3"],
+        ["--verify", "x"],
+        ["--linkage", "x"],
+        ["--linkage", "star", "--verify", "none"],
     ],
     "train": [
         ["--held-out", "1"],

@@ -13,7 +13,9 @@ from corpus.duplicates.dedup import METHODS, dedup_documents
 from corpus.duplicates.document_keys import CASE
 from corpus.duplicates.keep import CHOICES
 from corpus.duplicates.matching import PRESETS, Matching, choose_matching
+from corpus.duplicates.runaway import CRITERIA
 
+_CHAINS = "see `corpus report`; --linkage star forms no chains"
 _PREDICTED = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
 # The methods that an option belongs to; those that are not here belong to all.
@@ -24,6 +26,8 @@ _METHODS_OF = {
     "preset": ("minhash",),
     "bands": ("minhash",),
     "rows": ("minhash",),
+    "verify": ("minhash",),
+    "linkage": ("minhash",),
     "keep": ("exact", "url", "minhash"),
 }
 
@@ -52,6 +56,20 @@ def dedup(
     ] = None,
     bands: Annotated[int | None, typer.Option(help="Bands of a signature, with --rows.")] = None,
     rows: Annotated[int | None, typer.Option(help="Hashes a band.")] = None,
+    verify: Annotated[
+        str,
+        typer.Option(
+            help="What joins a candidate pair: jaccard (of their shingles), signature (share of equal hashes) "
+            "or none (every candidate)."
+        ),
+    ] = "jaccard",
+    linkage: Annotated[
+        str | None,
+        typer.Option(
+            help="star (what is removed resembles what is kept) or single (chains of pairs, as published "
+            "recipes have it); star by default, single with --verify none."
+        ),
+    ] = None,
     keep: Annotated[str, typer.Option(help=f"Which member of a cluster stays: {CHOICES}.")] = "first",
     normalise: Annotated[
         str,
@@ -81,11 +99,13 @@ def dedup(
     parameters, and parameters that track (utm_..., gclid, fbclid, spm...) or
     name a session. The case of paths counts. Documents without a URL stay.
 
+    Clusters of 100 or more, a tenth of them with less than 0.5 of similarity with the kept one, have run away.
+
     Example: corpus dedup filtered/ -o deduped/ --threshold 0.8 --keep newest
     """
     _check_options(context, method)
     if method == "minhash":
-        _print_prediction(choose_matching(threshold, ngram, preset, bands, rows))
+        _print_prediction(choose_matching(threshold, ngram, preset, bands, rows, verify, linkage))
     manifest = dedup_documents(
         inputs,
         output,
@@ -95,6 +115,8 @@ def dedup(
         preset=preset,
         bands=bands,
         rows=rows,
+        verify=verify,
+        linkage=linkage,
         keep=keep,
         normalise=normalise,
         scope=scope,
@@ -118,12 +140,16 @@ def _check_options(context: typer.Context, method: str) -> None:
 
 def _rows(manifest: dict[str, Any]) -> dict[str, object]:
     counts = manifest["counts"]
+    if counts["runaway_clusters"]:
+        runaway = f"{counts['runaway_clusters']:,}, with {counts['runaway_documents']:,} documents"
+        log(f"warning: clusters that have run away ({CRITERIA}): {runaway}; {_CHAINS}")
     return {
         "documents in": counts["documents_in"],
         "documents kept": counts["documents_kept"],
         "removed": manifest["reasons"] or 0,
         "clusters of two or more": counts["clusters"],
         "largest cluster": counts["largest_cluster"],
+        "clusters that ran away": counts["runaway_clusters"],
         "documents with an id seen before": counts["duplicate_ids"],
         "records set aside": counts.get("set_aside", 0),
         "seconds": manifest["seconds"],
@@ -133,8 +159,11 @@ def _rows(manifest: dict[str, Any]) -> dict[str, object]:
 def _print_prediction(matching: Matching) -> None:
     """On stderr, what share of pairs of a similarity will be found."""
     banding = matching.banding
-    log(f"{banding.bands} bands of {banding.rows}, shingles of {matching.ngram} words; share of pairs, predicted:")
+    log(
+        f"{banding.bands} bands of {banding.rows}, {matching.ngram} words a shingle; predicted share of pairs that"
+    )
     columns = zip(*(matching.predicted(similarity) for similarity in _PREDICTED), strict=True)
-    names = ("Jaccard similarity", "become candidates", f"are joined (from {matching.threshold:g} on)")
+    joined = "are joined, all" if matching.verify == "none" else f"are joined by {matching.verify}"
+    names = ("at a Jaccard similarity", "become candidates", joined)
     for name, values in zip(names, [_PREDICTED, *columns], strict=True):
         log(f"  {name:<24}" + "".join(f"{value:8.3f}" for value in values))

@@ -17,7 +17,7 @@ from numba import njit
 
 from corpus.duplicates.normalised import Utf8, decode
 
-_SEPARATOR, _LETTER, _IDEOGRAPH = 0, 1, 2
+SEPARATOR, LETTER, IDEOGRAPH = 0, 1, 2
 _UNSPACED = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x1000, 0x109F),  # Burmese
@@ -42,22 +42,22 @@ def shingle_sets(normalised: Utf8, size: int) -> tuple[np.ndarray, np.ndarray]:
     last ends (int64, texts + 1). A text of fewer than `size` words has one shingle, all its words; a text
     without words has none. Hashes have 32 bits: two sets of n shingles share n² / 2³² by chance.
     """
-    values, ends = _shingle(*normalised, _word_classes(), size)
+    values, ends = _shingle(*normalised, word_classes(), size)
     for first, last in pairwise(ends.tolist()):
         values[first:last].sort()  # numpy's sort is several times faster than a compiled one
     return _without_repeats(values, ends)
 
 
 @cache
-def _word_classes() -> np.ndarray:
+def word_classes() -> np.ndarray:
     """Per code point: separator, letter, or a word of its own (uint8)."""
     classes = np.zeros(sys.maxunicode + 1, dtype=np.uint8)
     for code in range(sys.maxunicode + 1):
         if unicodedata.category(chr(code))[0] in "LMN":
-            classes[code] = _LETTER
+            classes[code] = LETTER
     for first, last in _UNSPACED:
         block = classes[first : last + 1]
-        block[block == _LETTER] = _IDEOGRAPH
+        block[block == LETTER] = IDEOGRAPH
     return classes
 
 
@@ -79,14 +79,14 @@ def _words(data: np.ndarray, first: int, last: int, classes: np.ndarray, words: 
     while at < last:
         code, at = decode(data, at)
         kind = classes[code]
-        if inside and kind != _LETTER:
+        if inside and kind != LETTER:
             words[count] = mix(value)
             count += 1
             inside = False
-        if kind == _IDEOGRAPH:
+        if kind == IDEOGRAPH:
             words[count] = mix((_FNV_OFFSET ^ np.uint64(code)) * _FNV_PRIME)
             count += 1
-        elif kind == _LETTER:
+        elif kind == LETTER:
             if not inside:
                 value = _FNV_OFFSET
                 inside = True
