@@ -29,6 +29,8 @@ _METHODS_OF = {
     "verify": ("minhash",),
     "linkage": ("minhash",),
     "keep": ("exact", "url", "minhash"),
+    "against": ("exact", "url", "minhash"),
+    "keep_signatures": ("exact", "url", "minhash"),
 }
 
 
@@ -80,6 +82,17 @@ def dedup(
         ),
     ] = CASE,
     scope: Annotated[str, typer.Option(help="all, or a column in which duplicates must agree.")] = "all",
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH",
+            help="An earlier corpus, which stays as it is: what it has is removed here. Again for each.",
+        ),
+    ] = None,
+    keep_signatures: Annotated[
+        bool,
+        typer.Option("--keep-signatures", help="Keep what a later --against needs, so that it reads no texts."),
+    ] = False,
     memory: Annotated[
         str, typer.Option(help="What finding the clusters may hold at once; the result does not depend on it.")
     ] = "4G",
@@ -120,6 +133,8 @@ def dedup(
         keep=keep,
         normalise=normalise,
         scope=scope,
+        against=against or (),
+        keep_signatures=keep_signatures,
         memory=options.memory_bytes(memory),
         workers=workers,
         engine=engine,
@@ -147,6 +162,7 @@ def _rows(manifest: dict[str, Any]) -> dict[str, object]:
         "documents in": counts["documents_in"],
         "documents kept": counts["documents_kept"],
         "removed": manifest["reasons"] or 0,
+        **({"removed for an earlier corpus": counts["removed_against"]} if "removed_against" in counts else {}),
         "clusters of two or more": counts["clusters"],
         "largest cluster": counts["largest_cluster"],
         "clusters that ran away": counts["runaway_clusters"],
