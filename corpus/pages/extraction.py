@@ -120,18 +120,21 @@ def _with_trafilatura(page: bytes, markdown: bool) -> Extracted:
 
 
 def _main_text(tree: HtmlElement, markdown: bool, fast: bool) -> tuple[str, bool]:
-    """What trafilatura finds (it works on a copy of the tree), and whether that has the structure of a text.
-
-    It has none where all is one element (the whole page's text, taken where nothing better was found) or where
-    there are more tables than paragraphs; the latter is what trafilatura's own comparison looks at.
-    """
+    """What trafilatura finds (it works on a copy of the tree), and whether that has the structure of a text."""
     document = trafilatura.bare_extraction(tree, options=_options(markdown, fast))
     text = getattr(document, "text", None) or ""
     body = getattr(document, "body", None)
-    if not text or body is None:
-        return "", True
-    elements = Counter(element.tag for element in body.iter())
-    return text, elements.total() > 2 and elements["table"] <= elements["p"]
+    return text, not text or body is None or _is_structured(Counter(element.tag for element in body.iter()))
+
+
+def _is_structured(elements: Counter[str]) -> bool:
+    """Whether what trafilatura found, as the number of its elements by name, is more than a page's remains.
+
+    All in one element is the whole page's text, taken where nothing better was found. More tables than paragraphs
+    are what trafilatura's own comparison looks at; here they must be layout, with fewer than two cells a row.
+    """
+    is_layout = elements["table"] > elements["p"] and elements["cell"] < 2 * elements["row"]
+    return elements.total() > 2 and not is_layout
 
 
 def _with_resiliparse(page: bytes, markdown: bool) -> Extracted:

@@ -273,3 +273,21 @@ def test_a_text_without_structure_is_looked_for_again_with_the_fallbacks() -> No
     assert isinstance(found, Extracted)
     assert found.text == trafilatura.extract(page, include_comments=False)
     assert found.text != trafilatura.extract(page, include_comments=False, fast=True)
+
+
+def _row(*cells: str) -> str:
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def test_tables_that_lay_a_page_out_are_looked_through_again_and_tables_of_data_are_not() -> None:
+    links = "".join(_row(f"<a href='/{word}'>{word}</a>") for word in ("Home", "News", "Terms of use"))
+    layout = f"<table>{links}</table>" + f"<table>{_row(f'{WORDS * 3}<br>{WORDS * 2}')}</table>" * 3
+    fields = [f"<table>{_row(f'field {n}', f'{n} tons', WORDS) * 3}</table>" for n in range(4)]
+    data = f"<article>{''.join(fields)}<p>{WORDS * 2}</p></article><p>{WORDS * 4}</p>"
+    for body, is_fast in ((layout, False), (data, True)):
+        page = f"<html><body>{body}</body></html>"
+        texts = {fast: trafilatura.extract(page, include_comments=False, fast=fast) for fast in (False, True)}
+        found = extract_page(page)
+        assert isinstance(found, Extracted)
+        assert found.text == texts[is_fast]
+        assert found.text != texts[not is_fast]
