@@ -21,8 +21,8 @@ def document_keys(frame: pl.DataFrame, compare: str, unit: int, row: int) -> np.
     """128-bit keys of documents (uint64, [documents, 2]): equal where what is compared is.
 
     `none`: the text to the character. `space`: with runs of white space as one space. `case`: so, in lower case
-    and ordinary width (`normalise`). `letters`: of that the letters, marks and digits alone; where there is none, as
-    `case`. `url`: the canonical URL; a document without one has a key of its own, made of `unit` and its place
+    and ordinary width (`normalise`). `letters`: of that the letters, marks and digits alone; where there is none,
+    as `case`. `url`: the canonical URL; a document without one has a key of its own, made of `unit` and its place
     there, `row` being the first one's.
     """
     if compare == URL:
