@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 
 _SEPARATOR, _LETTER, _IDEOGRAPH = 0, 1, 2
-_UNSPACED = (
+UNSPACED = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x1000, 0x109F),  # Burmese
     (0x1780, 0x17FF),  # Khmer
@@ -53,7 +53,7 @@ def _word_classes() -> np.ndarray:
     for code in range(sys.maxunicode + 1):
         if unicodedata.category(chr(code))[0] in "LMN":
             classes[code] = _LETTER
-    for first, last in _UNSPACED:
+    for first, last in UNSPACED:
         block = classes[first : last + 1]
         block[block == _LETTER] = _IDEOGRAPH
     return classes
