@@ -7,21 +7,30 @@ from typing import Annotated, Any
 import typer
 
 from corpus.core import options
-from corpus.core.console import print_summary
+from corpus.core.console import log, print_summary
 from corpus.core.errors import UsageError
 from corpus.duplicates.dedup import METHODS, dedup_documents
+from corpus.duplicates.dedup_bloom import dedup_ngrams
 from corpus.duplicates.dedup_lines import dedup_lines
 from corpus.duplicates.document_keys import CASE
 from corpus.duplicates.keep import CHOICES
+from corpus.duplicates.matching import PRESETS, Matching, choose_matching
+
+_PREDICTED = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
 # The methods that an option belongs to; those that are not here belong to all.
 _METHODS_OF = {
     "normalise": ("exact",),
-    "threshold": ("minhash",),
-    "ngram": ("minhash",),
+    "threshold": ("minhash", "bloom"),
+    "ngram": ("minhash", "bloom"),
+    "preset": ("minhash",),
+    "bands": ("minhash",),
+    "rows": ("minhash",),
+    "false_positive_rate": ("bloom",),
+    "expected_ngrams": ("bloom",),
     "keep": ("exact", "url", "minhash", "line"),
 }
-_ALL_METHODS = (*METHODS, "line")
+_ALL_METHODS = (*METHODS, "line", "bloom")
 _LABELS = {
     "documents_in": "documents in",
     "documents_kept": "documents kept",
@@ -43,13 +52,39 @@ def dedup(
     output: options.Dataset,
     method: Annotated[
         str,
-        typer.Option(help="exact (same text), url (same page), minhash (near duplicates) or line (lines)."),
+        typer.Option(
+            help="exact (same text), url (same page), minhash (near duplicates), line (repeated lines) or bloom "
+            "(paragraphs and documents of n-grams seen before)."
+        ),
     ] = "minhash",
     threshold: Annotated[
-        float, typer.Option(help="Jaccard similarity of near duplicates; 0.8 means FineWeb's 14 bands of 8.")
-    ] = 0.8,
-    ngram: Annotated[int, typer.Option(help="Words a shingle; a Chinese or Japanese character is a word.")] = 5,
-    keep: Annotated[str, typer.Option(help=f"Which member of a cluster stays: {CHOICES}.")] = "first",
+        float | None,
+        typer.Option(
+            help="Jaccard similarity of near duplicates, 0.8 by default; chooses the bands, too. bloom: the share "
+            "of n-grams seen before above which a paragraph or document goes, 0.8 by default."
+        ),
+    ] = None,
+    ngram: Annotated[
+        int | None,
+        typer.Option(
+            help="Words a shingle, 5 by default; a Chinese or Japanese character is a word. "
+            "A shorter text is one shingle: it only equals texts of the same words. bloom: 13 by default."
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help=f"Bands, words a shingle and threshold of a recipe: {', '.join(PRESETS)}.")
+    ] = None,
+    bands: Annotated[int | None, typer.Option(help="Bands of a signature, with --rows.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Hashes a band.")] = None,
+    false_positive_rate: Annotated[
+        float, typer.Option(help="bloom: the share of new n-grams that the filter may take for seen ones.")
+    ] = 0.01,
+    expected_ngrams: Annotated[
+        int | None, typer.Option(help="bloom: n-grams to make room for; without it a first pass counts them.")
+    ] = None,
+    keep: Annotated[
+        str, typer.Option(help=f"Which member of a cluster stays: {CHOICES}. line: first or none.")
+    ] = "first",
     normalise: Annotated[
         str,
         typer.Option(
@@ -60,7 +95,7 @@ def dedup(
     ] = CASE,
     scope: Annotated[str, typer.Option(help="all, or a column in which duplicates must agree.")] = "all",
     memory: Annotated[
-        str, typer.Option(help="What finding the clusters may hold at once; the result does not depend on it.")
+        str, typer.Option(help="What finding duplicates may hold at once; the result does not depend on it.")
     ] = "4G",
     workers: options.Workers = None,
     engine: options.Engine = "local",
@@ -68,8 +103,9 @@ def dedup(
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Keep one document of every cluster of duplicates, with the evidence in clusters/;
-    with --method line take out of the documents what occurred before, which goes to lines/.
+    """Keep one document of every cluster of duplicates, with the evidence in
+    clusters/; with line and bloom take out of the documents what occurred before,
+    with the evidence in lines/.
 
     --keep: newest goes by the column date, priority:FILE by the domains in a
     file, the preferred first.
@@ -85,10 +121,15 @@ def dedup(
     occurrence goes, too, as in CCNet's pipeline. A document of which no line with
     a letter or digit stays is removed.
 
+    --method bloom: DCLM's. In the order of the input, a paragraph of which more
+    than the threshold of the word n-grams were seen goes, else they are seen from
+    then on; so does a document as a whole. Paragraphs of fewer words stay. A
+    Chinese character is a word; case and punctuation do not count.
+
     Example: corpus dedup filtered/ -o deduped/ --threshold 0.8 --keep newest
     """
     _check_options(context, method)
-    shared = {
+    shared: dict[str, Any] = {
         "scope": scope,
         "memory": options.memory_bytes(memory),
         "workers": workers,
@@ -98,9 +139,26 @@ def dedup(
     }
     if method == "line":
         manifest = dedup_lines(inputs, output, keep=keep, **shared)
+    elif method == "bloom":
+        room = {"false_positive_rate": false_positive_rate, "expected_ngrams": expected_ngrams}
+        limits = {"ngram": 13 if ngram is None else ngram, "threshold": 0.8 if threshold is None else threshold}
+        manifest = dedup_ngrams(inputs, output, **limits, **room, **shared)
     else:
-        how = {"threshold": threshold, "ngram": ngram, "keep": keep, "normalise": normalise}
-        manifest = dedup_documents(inputs, output, method=method, **how, **shared)
+        if method == "minhash":
+            _print_prediction(choose_matching(threshold, ngram, preset, bands, rows))
+        manifest = dedup_documents(
+            inputs,
+            output,
+            method=method,
+            threshold=threshold,
+            ngram=ngram,
+            preset=preset,
+            bands=bands,
+            rows=rows,
+            keep=keep,
+            normalise=normalise,
+            **shared,
+        )
     print_summary("dedup", manifest if as_json else _rows(manifest), as_json=as_json)
 
 
@@ -118,5 +176,17 @@ def _check_options(context: typer.Context, method: str) -> None:
 def _rows(manifest: dict[str, Any]) -> dict[str, object]:
     counts = manifest["counts"]
     rows: dict[str, object] = {label: counts[name] for name, label in _LABELS.items() if name in counts}
+    if "filter" in manifest:
+        rows["false positives of the filter, estimated"] = f"{manifest['filter']['false_positive_rate']:.3g}"
     reasons = {"removed, by reason": manifest["reasons"]} if manifest["reasons"] else {}
     return rows | reasons | {"records set aside": counts.get("set_aside", 0), "seconds": manifest["seconds"]}
+
+
+def _print_prediction(matching: Matching) -> None:
+    """On stderr, what share of pairs of a similarity will be found."""
+    banding = matching.banding
+    log(f"{banding.bands} bands of {banding.rows}, shingles of {matching.ngram} words; share of pairs, predicted:")
+    columns = zip(*(matching.predicted(similarity) for similarity in _PREDICTED), strict=True)
+    names = ("Jaccard similarity", "become candidates", f"are joined (from {matching.threshold:g} on)")
+    for name, values in zip(names, [_PREDICTED, *columns], strict=True):
+        log(f"  {name:<24}" + "".join(f"{value:8.3f}" for value in values))

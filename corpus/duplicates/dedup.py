@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from corpus.duplicates.dedup_sign import (
 )
 from corpus.duplicates.document_keys import CASE, NORMALISATIONS, URL
 from corpus.duplicates.keep import parse_keep
-from corpus.duplicates.minhash import Banding, choose_banding
+from corpus.duplicates.matching import Matching, choose_matching
 
 METHODS = ("exact", "url", "minhash")
 URL_DUPLICATE = "url_duplicate"
@@ -45,8 +44,11 @@ def dedup_documents(
     output: Path,
     *,
     method: str = "minhash",
-    threshold: float = 0.8,
-    ngram: int = 5,
+    threshold: float | None = None,
+    ngram: int | None = None,
+    preset: str | None = None,
+    bands: int | None = None,
+    rows: int | None = None,
     keep: str = "first",
     scope: str = "all",
     normalise: str = CASE,
@@ -59,9 +61,9 @@ def dedup_documents(
     """Keep one document of every cluster of duplicates and return the manifest.
 
     `exact` compares texts as `normalise` says (`document_keys`), `url` the canonical URLs (`canonical_url`); a
-    document without one stays. `minhash` compares sets of
-    `ngram` words (`shingle_sets`): pairs that share a band of their signatures (`choose_banding`) are joined
-    when the Jaccard similarity of the sets is at least `threshold`. `keep` says which member
+    document without one stays. `minhash` compares sets of `ngram` words (`shingle_sets`): pairs that share a band
+    of their signatures are joined when the Jaccard similarity of the sets is at least `threshold`; `preset`, or
+    `bands` and `rows`, or the threshold says which bands (`choose_matching`). `keep` says which member
     stays (`parse_keep`). `scope` is "all" or a column in which duplicates must agree. Two documents may have the
     same id: they stay two documents, and `cluster` then names them with their row. `memory`: about how many
     bytes finding the clusters may hold (`dedup_group.group`).
@@ -70,19 +72,20 @@ def dedup_documents(
     member of a cluster of two or more: its `jaccard` similarity with the kept member) and `edges/` (the
     verified pairs that joined the clusters). With `url`, clusters have the `canonical_url` and no `jaccard`.
     """
-    banding, policy = _check(method, threshold, ngram, normalise), parse_keep(keep)
+    chosen = choose_matching(threshold, ngram, preset, bands, rows)
+    matching, policy = _check(method, chosen, normalise), parse_keep(keep)
     units = plan_units(inputs)
     parameters: dict[str, Any] = {"method": method, "keep": keep, "scope": scope}
     if policy.order:
         parameters["priority"] = list(policy.order)
-    if banding is not None:
-        parameters |= {"threshold": threshold, "ngram": ngram}
+    if matching is not None:
+        parameters |= matching.parameters()
     elif method == "exact":
         parameters["normalise"] = normalise
     compare = URL if method == "url" else normalise
     column = None if scope == "all" else scope
     # Before the output is claimed: a wrong column should not need --overwrite to be corrected.
-    next(read_for_signing(SignTask(units[0], output, banding, ngram, column, policy, strict, compare)), None)
+    next(read_for_signing(SignTask(units[0], output, matching, column, policy, strict, compare)), None)
     step = Step("corpus dedup", parameters, _write_unit)
     claim = unit_claim(step.command, parameters, inputs, units, output)
     earlier = claim.finished(overwrite)
@@ -90,14 +93,13 @@ def dedup_documents(
         _remove_stages(output)
         return earlier
     unsigned = [unit for unit in units if not signed_path(output, unit.index).exists()]
-    tasks = [SignTask(unit, output, banding, ngram, column, policy, strict, compare) for unit in unsigned]
+    tasks = [SignTask(unit, output, matching, column, policy, strict, compare) for unit in unsigned]
     run_units(sign_unit, tasks, workers=workers, engine=engine, description="corpus dedup: signing")
     if not any(signed_height(output, unit.index) for unit in units):
         raise nothing_to_read(inputs, units, "documents to read")
-    found = group(output, units, banding, threshold, keep, memory)
+    found = group(output, units, matching, keep, memory)
     counts, reasons = process_units(step, units, output, workers=workers, engine=engine, strict=strict)
     manifest = claim.write_manifest(
-        parameters=parameters | (asdict(banding) if banding else {}),
         counts=dict(sorted({**counts, **found}.items())),
         reasons=reasons,
     )
@@ -105,14 +107,12 @@ def dedup_documents(
     return manifest
 
 
-def _check(method: str, threshold: float, ngram: int, normalise: str) -> Banding | None:
+def _check(method: str, matching: Matching, normalise: str) -> Matching | None:
     if method not in METHODS:
         raise UsageError(f"unknown --method `{method}`; choose {', '.join(METHODS)}")
-    if ngram < 1:
-        raise UsageError("--ngram must be at least 1")
     if normalise not in NORMALISATIONS:
         raise UsageError(f"unknown --normalise `{normalise}`; choose {', '.join(NORMALISATIONS)}")
-    return choose_banding(threshold) if method == "minhash" else None
+    return matching if method == "minhash" else None
 
 
 def _write_unit(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:

@@ -59,9 +59,9 @@ def dedup_ngrams(
 
     The documents pass in the order of the input. A paragraph (a line) of which more than `threshold` of the
     n-grams of `ngram` words were seen goes, else its n-grams count as seen from then on; one of fewer words stays.
-    A document goes whole where more than `threshold` of all its n-grams were seen. What was seen is kept in a Bloom
-    filter (`bloom_filter`), which takes an n-gram for seen that was not at most at `false_positive_rate`; it has
-    room for `expected_ngrams`, or for as many as a first pass counts, and must fit `memory` bytes (else
+    A document goes whole where more than `threshold` of all its n-grams were seen. What was seen is kept in a
+    Bloom filter (`bloom_filter`), which takes an n-gram for seen that was not at most at `false_positive_rate`; it
+    has room for `expected_ngrams`, or for as many as a first pass counts, and must fit `memory` bytes (else
     ZeroToOneError). `scope` is "all" or a column in which two documents must agree.
 
     Writes `documents/`, `removed/` (with `reason`) and `lines/`: a row for each paragraph that went, with its span
@@ -87,17 +87,31 @@ def dedup_ngrams(
         expected_ngrams = sum(one["ngrams"] for one in counted)
     size, probes = choose_size(expected_ngrams, false_positive_rate)
     check_memory(expected_ngrams, size, false_positive_rate, memory)
-    finished = output / ".state" / "decided.json"
-    if not finished.exists():
-        decide = ordered_pass(output, size, probes, column, ngram, threshold, strict)
-        run_units(decide, units, workers=1, description="corpus dedup: n-grams in order")
-        write_json(finished, decide.finish())
+    reached = _decide(units, output, (size, probes), column, ngram, threshold, strict)
     if not any(decisions_of(output, unit.index)[0] for unit in units):
         raise nothing_to_read(inputs, units, "documents to read")
     counts, reasons = process_units(step, units, output, workers=workers, engine=engine, strict=strict)
-    manifest = claim.write_manifest(counts=counts, reasons=reasons, filter=read_json(finished))
+    manifest = claim.write_manifest(counts=counts, reasons=reasons, filter=reached)
     _remove_stages(output)
     return manifest
+
+
+def _decide(
+    units: Sequence[Unit],
+    output: Path,
+    size: tuple[int, int],
+    column: str | None,
+    ngram: int,
+    threshold: float,
+    strict: bool,
+) -> dict[str, Any]:
+    """Decide all units in their order, and return what the manifest says of the filter."""
+    finished = output / ".state" / "decided.json"
+    if not finished.exists():
+        decide = ordered_pass(output, *size, column, ngram, threshold, strict)
+        run_units(decide, units, workers=1, description="corpus dedup: n-grams in order")
+        write_json(finished, decide.finish())
+    return dict(read_json(finished))
 
 
 def _check(ngram: int, threshold: float, false_positive_rate: float, expected_ngrams: int | None) -> None:
@@ -143,5 +157,6 @@ def _remove_stages(output: Path) -> None:
     for name in _STAGES:
         if (output / ".state" / name).exists():
             shutil.rmtree(output / ".state" / name)
-    for path in (output / ".state").glob("filter*"):
-        path.unlink()
+    for pattern in ("filter*", "decided.json"):
+        for path in (output / ".state").glob(pattern):
+            path.unlink()

@@ -18,7 +18,8 @@ from corpus.core.workers import tick
 from corpus.duplicates.document_keys import CASE, document_keys
 from corpus.duplicates.exact import normalise, scope_keys, text_keys
 from corpus.duplicates.keep import Keep, check_column, ranks
-from corpus.duplicates.minhash import Banding, band_keys, set_keys, signatures
+from corpus.duplicates.matching import Matching
+from corpus.duplicates.minhash import band_keys, set_keys, signatures
 from corpus.duplicates.runs import runs
 from corpus.duplicates.shingles import shingle_sets
 
@@ -28,15 +29,14 @@ _SLICE_CHARACTERS = 4_000_000
 
 @dataclass(frozen=True)
 class SignTask:
-    """A unit to sign; `banding` None for exact matching, `scope` a column or None.
+    """A unit to sign; `matching` None for exact matching, `scope` a column or None.
 
-    `compare` is what documents without a banding must share (`document_keys.COMPARED`).
+    `compare` is what documents without a matching must share (`document_keys.COMPARED`).
     """
 
     unit: Unit
     output: Path
-    banding: Banding | None
-    ngram: int
+    matching: Matching | None
     scope: str | None
     keep: Keep
     strict: bool
@@ -81,18 +81,19 @@ def sign_documents(frame: pl.DataFrame, task: SignTask, row: int = 0) -> tuple[p
     Documents with equal `text` keys have the same normalised text, with equal `set` keys the same shingles;
     a text without words stands for itself. All keys differ between documents of different scopes.
     """
-    banding, scope = task.banding, task.scope
+    matching, scope = task.matching, task.scope
     values = np.empty(0, dtype=np.uint32)
     counts = np.zeros(frame.height, dtype=np.int64)
     bands = np.empty((frame.height, 0), dtype=np.uint64)
-    if banding is None:
+    if matching is None:
         texts = sets = document_keys(frame, task.compare, task.unit.index, row)
     else:
         normalised = [normalise(text) for text in frame["text"]]
         texts = text_keys(normalised)
-        values, offsets = shingle_sets(normalised, task.ngram)
+        values, offsets = shingle_sets(normalised, matching.ngram)
         counts = np.diff(offsets)
         sets = np.where((counts > 0)[:, None], set_keys(values, offsets), texts)
+        banding = matching.banding
         bands = band_keys(signatures(values, offsets, banding.bands * banding.rows), banding)
     if scope is not None:
         scopes = scope_keys(frame[scope].cast(pl.String).to_list())[:, None]
@@ -124,7 +125,7 @@ def read_for_signing(task: SignTask) -> Iterator[pl.DataFrame]:
             if name not in frame.columns:
                 raise ZeroToOneError(f"{task.unit.path}: no column `{name}`; it has {', '.join(frame.columns)}")
         check_column(frame, task.keep, str(task.unit.path))
-        yield from slices(frame, _SLICE_CHARACTERS)
+        yield from slices(frame, _SLICE_CHARACTERS, _hashes(task))
 
 
 def _needed(task: SignTask) -> list[str]:
@@ -132,9 +133,16 @@ def _needed(task: SignTask) -> list[str]:
     return [*([task.scope] if task.scope else []), *task.keep.columns]
 
 
-def slices(frame: pl.DataFrame, characters: int) -> Iterator[pl.DataFrame]:
-    """Cut a table into runs of rows of about so many characters of text, at least one row each."""
-    for start, stop in runs(frame["text"].str.len_chars().to_numpy(), characters):
+def _hashes(task: SignTask) -> int:
+    return task.matching.banding.bands * task.matching.banding.rows if task.matching else 1
+
+
+def slices(frame: pl.DataFrame, characters: int, least: int) -> Iterator[pl.DataFrame]:
+    """Cut a table into runs of rows of about so many characters of text, at least one row each.
+
+    A text counts as `least` characters or more: its signature takes memory, too.
+    """
+    for start, stop in runs(np.maximum(frame["text"].str.len_chars().to_numpy(), least), characters):
         yield frame.slice(start, stop - start)
 
 
