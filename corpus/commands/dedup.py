@@ -15,6 +15,7 @@ from corpus.duplicates.dedup_lines import dedup_lines
 from corpus.duplicates.document_keys import CASE
 from corpus.duplicates.keep import CHOICES
 from corpus.duplicates.matching import PRESETS, Matching, choose_matching
+from corpus.duplicates.rehydrate import FINEWEB2
 
 _PREDICTED = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
@@ -29,12 +30,14 @@ _METHODS_OF = {
     "false_positive_rate": ("bloom",),
     "expected_ngrams": ("bloom",),
     "keep": ("exact", "url", "minhash", "line"),
+    "rehydrate": ("exact", "url", "minhash"),
 }
 _ALL_METHODS = (*METHODS, "line", "bloom")
 _LABELS = {
     "documents_in": "documents in",
     "documents_kept": "documents kept",
     "documents_removed": "documents removed",
+    "documents_repeated": "documents when repeated",
     "documents_without_url": "documents without a URL",
     "documents_cut": "documents that lost lines",
     "lines": "lines in",
@@ -93,6 +96,14 @@ def dedup(
             "marks and digits count, so compared."
         ),
     ] = CASE,
+    rehydrate: Annotated[
+        str | None,
+        typer.Option(
+            help="Write a column repeat: how often a document is to be seen, by the size of its cluster. fineweb2 "
+            f"({FINEWEB2}: from 5 copies on five times), a table like that, or a file of it. corpus tokenize "
+            "--repeat repeat obeys it."
+        ),
+    ] = None,
     scope: Annotated[str, typer.Option(help="all, or a column in which duplicates must agree.")] = "all",
     memory: Annotated[
         str, typer.Option(help="What finding duplicates may hold at once; the result does not depend on it.")
@@ -157,6 +168,7 @@ def dedup(
             rows=rows,
             keep=keep,
             normalise=normalise,
+            rehydrate=rehydrate,
             **shared,
         )
     print_summary("dedup", manifest if as_json else _rows(manifest), as_json=as_json)
