@@ -161,6 +161,8 @@ def writing_verbs(good: Path) -> dict[str, list[object]]:
         "filter": ["corpus", "filter", docs, "--rules", "c4", *ONE],
         "what_if": ["corpus", "filter", good / "filtered" / "ledger", "--set", "c4.few_sentences=4", *ONE],
         "dedup": ["corpus", "dedup", docs, *ONE],
+        "dedup_line": ["corpus", "dedup", docs, "--method", "line", *ONE],
+        "dedup_bloom": ["corpus", "dedup", docs, "--method", "bloom", *ONE],
         "train": ["corpus", "quality", "train", *kinds(good), *CLASSIFIER, *ONE],
         "score": ["corpus", "quality", "score", docs, "--model", good / "classifier", *ONE],
         "perplexity": ["corpus", "quality", "perplexity", docs, "--model", f"en={good / 'tiny.arpa'}", *ONE],

@@ -89,6 +89,8 @@ UNREADABLE: list[tuple[str, bytes, str]] = [
 VERBS: dict[str, list[str]] = {
     "filter": ["corpus", "filter", "--rules", "c4", *ONE],
     "dedup": ["corpus", "dedup", *ONE],
+    "dedup_line": ["corpus", "dedup", "--method", "line", *ONE],
+    "dedup_bloom": ["corpus", "dedup", "--method", "bloom", *ONE],
     "score": ["corpus", "quality score", *ONE],
     "perplexity": ["corpus", "quality perplexity", *ONE],
     "redact": ["corpus", "redact", *ONE],
@@ -144,7 +146,19 @@ BROKEN_RECORDS = {
 
 @pytest.mark.parametrize("name", BROKEN_RECORDS)
 @pytest.mark.parametrize(
-    "verb", ["filter", "dedup", "score", "perplexity", "redact", "decontaminate", "tokenize", "stats"]
+    "verb",
+    [
+        "filter",
+        "dedup",
+        "dedup_line",
+        "dedup_bloom",
+        "score",
+        "perplexity",
+        "redact",
+        "decontaminate",
+        "tokenize",
+        "stats",
+    ],
 )
 def test_broken_records_are_set_aside_and_strict_refuses_them(
     verb: str, name: str, good: Path, tmp_path: Path
@@ -255,6 +269,14 @@ WRONG_USAGE = {
         ["--verify", "x"],
         ["--linkage", "x"],
         ["--linkage", "star", "--verify", "none"],
+    ],
+    "dedup_line": [["--keep", "longest"], ["--threshold", "0.8"], ["--normalise", "case"]],
+    "dedup_bloom": [
+        ["--keep", "first"],
+        ["--threshold", "2"],
+        ["--ngram", "0"],
+        ["--false-positive-rate", "0"],
+        ["--expected-ngrams", "0"],
     ],
     "train": [
         ["--held-out", "1"],

@@ -10,9 +10,12 @@ from corpus.core import options
 from corpus.core.console import log, print_summary
 from corpus.core.errors import UsageError
 from corpus.duplicates.dedup import METHODS, dedup_documents
+from corpus.duplicates.dedup_bloom import dedup_ngrams
+from corpus.duplicates.dedup_lines import dedup_lines
 from corpus.duplicates.document_keys import CASE
 from corpus.duplicates.keep import CHOICES
 from corpus.duplicates.matching import PRESETS, Matching, choose_matching
+from corpus.duplicates.rehydrate import FINEWEB2
 from corpus.duplicates.runaway import CRITERIA
 
 _CHAINS = "see `corpus report`; --linkage star forms no chains"
@@ -21,16 +24,36 @@ _PREDICTED = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 # The methods that an option belongs to; those that are not here belong to all.
 _METHODS_OF = {
     "normalise": ("exact",),
-    "threshold": ("minhash",),
-    "ngram": ("minhash",),
+    "threshold": ("minhash", "bloom"),
+    "ngram": ("minhash", "bloom"),
     "preset": ("minhash",),
     "bands": ("minhash",),
     "rows": ("minhash",),
     "verify": ("minhash",),
     "linkage": ("minhash",),
-    "keep": ("exact", "url", "minhash"),
+    "false_positive_rate": ("bloom",),
+    "expected_ngrams": ("bloom",),
+    "keep": ("exact", "url", "minhash", "line"),
     "against": ("exact", "url", "minhash"),
     "keep_signatures": ("exact", "url", "minhash"),
+    "rehydrate": ("exact", "url", "minhash"),
+}
+_ALL_METHODS = (*METHODS, "line", "bloom")
+_LABELS = {
+    "documents_in": "documents in",
+    "documents_kept": "documents kept",
+    "documents_removed": "documents removed",
+    "removed_against": "of these, for an earlier corpus",
+    "documents_repeated": "documents when repeated",
+    "documents_without_url": "documents without a URL",
+    "documents_cut": "documents that lost lines",
+    "lines": "lines in",
+    "lines_removed": "lines removed",
+    "characters_removed": "characters removed",
+    "clusters": "clusters of two or more",
+    "largest_cluster": "largest cluster",
+    "runaway_clusters": "clusters that ran away",
+    "duplicate_ids": "documents with an id seen before",
 }
 
 
@@ -40,17 +63,23 @@ def dedup(
     output: options.Dataset,
     method: Annotated[
         str,
-        typer.Option(help="exact (same text), url (same page) or minhash (near duplicates); see below."),
+        typer.Option(
+            help="exact (same text), url (same page), minhash (near duplicates), line (repeated lines) or bloom "
+            "(paragraphs and documents of n-grams seen before)."
+        ),
     ] = "minhash",
     threshold: Annotated[
         float | None,
-        typer.Option(help="Jaccard similarity of near duplicates, 0.8 by default; chooses the bands, too."),
+        typer.Option(
+            help="Jaccard similarity of near duplicates, 0.8 by default; chooses the bands, too. bloom: the share "
+            "of n-grams seen before above which a paragraph or document goes, 0.8 by default."
+        ),
     ] = None,
     ngram: Annotated[
         int | None,
         typer.Option(
             help="Words a shingle, 5 by default; a Chinese or Japanese character is a word. "
-            "A shorter text is one shingle: it only equals texts of the same words."
+            "A shorter text is one shingle: it only equals texts of the same words. bloom: 13 by default."
         ),
     ] = None,
     preset: Annotated[
@@ -72,7 +101,15 @@ def dedup(
             "recipes have it); star by default, single with --verify none."
         ),
     ] = None,
-    keep: Annotated[str, typer.Option(help=f"Which member of a cluster stays: {CHOICES}.")] = "first",
+    false_positive_rate: Annotated[
+        float, typer.Option(help="bloom: the share of new n-grams that the filter may take for seen ones.")
+    ] = 0.01,
+    expected_ngrams: Annotated[
+        int | None, typer.Option(help="bloom: n-grams to make room for; without it a first pass counts them.")
+    ] = None,
+    keep: Annotated[
+        str, typer.Option(help=f"Which member of a cluster stays: {CHOICES}. line: first or none.")
+    ] = "first",
     normalise: Annotated[
         str,
         typer.Option(
@@ -81,6 +118,14 @@ def dedup(
             "marks and digits count, so compared."
         ),
     ] = CASE,
+    rehydrate: Annotated[
+        str | None,
+        typer.Option(
+            help="Write a column repeat: how often a document is to be seen, by the size of its cluster. fineweb2 "
+            f"({FINEWEB2}: from 5 copies on five times), a table like that, or a file of it. corpus tokenize "
+            "--repeat repeat obeys it."
+        ),
+    ] = None,
     scope: Annotated[str, typer.Option(help="all, or a column in which duplicates must agree.")] = "all",
     against: Annotated[
         list[str] | None,
@@ -94,7 +139,7 @@ def dedup(
         typer.Option("--keep-signatures", help="Keep what a later --against needs, so that it reads no texts."),
     ] = False,
     memory: Annotated[
-        str, typer.Option(help="What finding the clusters may hold at once; the result does not depend on it.")
+        str, typer.Option(help="What finding duplicates may hold at once; the result does not depend on it.")
     ] = "4G",
     workers: options.Workers = None,
     engine: options.Engine = "local",
@@ -102,7 +147,9 @@ def dedup(
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Keep one document of every cluster of duplicates, with the evidence in clusters/.
+    """Keep one document of every cluster of duplicates, with the evidence in
+    clusters/; with line and bloom take out of the documents what occurred before,
+    with the evidence in lines/.
 
     --keep: newest goes by the column date, priority:FILE by the domains in a
     file, the preferred first.
@@ -112,64 +159,78 @@ def dedup(
     parameters, and parameters that track (utm_..., gclid, fbclid, spm...) or
     name a session. The case of paths counts. Documents without a URL stay.
 
-    Clusters of 100 or more, a tenth of them with less than 0.5 of similarity with the kept one, have run away.
+    --method minhash: clusters of 100 or more, a tenth of them with less than 0.5 of
+    similarity with the kept one, have run away.
+
+    --method line: CCNet's. A line that occurred before, in the same document or an
+    earlier one, goes; case, digits (each is 0), punctuation and white space do not
+    count. Lines without letters or digits stay. With --keep none the first
+    occurrence goes, too, as in CCNet's pipeline. A document of which no line with
+    a letter or digit stays is removed.
+
+    --method bloom: DCLM's. In the order of the input, a paragraph of which more
+    than the threshold of the word n-grams were seen goes, else they are seen from
+    then on; so does a document as a whole. Paragraphs of fewer words stay. A
+    Chinese character is a word; case and punctuation do not count.
 
     Example: corpus dedup filtered/ -o deduped/ --threshold 0.8 --keep newest
     """
     _check_options(context, method)
-    if method == "minhash":
-        _print_prediction(choose_matching(threshold, ngram, preset, bands, rows, verify, linkage))
-    manifest = dedup_documents(
-        inputs,
-        output,
-        method=method,
-        threshold=threshold,
-        ngram=ngram,
-        preset=preset,
-        bands=bands,
-        rows=rows,
-        verify=verify,
-        linkage=linkage,
-        keep=keep,
-        normalise=normalise,
-        scope=scope,
-        against=against or (),
-        keep_signatures=keep_signatures,
-        memory=options.memory_bytes(memory),
-        workers=workers,
-        engine=engine,
-        overwrite=overwrite,
-        strict=strict,
-    )
+    shared: dict[str, Any] = {
+        "scope": scope,
+        "memory": options.memory_bytes(memory),
+        "workers": workers,
+        "engine": engine,
+        "overwrite": overwrite,
+        "strict": strict,
+    }
+    if method == "line":
+        manifest = dedup_lines(inputs, output, keep=keep, **shared)
+    elif method == "bloom":
+        room = {"false_positive_rate": false_positive_rate, "expected_ngrams": expected_ngrams}
+        limits = {"ngram": 13 if ngram is None else ngram, "threshold": 0.8 if threshold is None else threshold}
+        manifest = dedup_ngrams(inputs, output, **limits, **room, **shared)
+    else:
+        matching = {"threshold": threshold, "ngram": ngram, "preset": preset, "bands": bands, "rows": rows}
+        matching |= {"verify": verify, "linkage": linkage}
+        if method == "minhash":
+            _print_prediction(choose_matching(**matching))
+        manifest = dedup_documents(
+            inputs,
+            output,
+            method=method,
+            **matching,
+            keep=keep,
+            normalise=normalise,
+            rehydrate=rehydrate,
+            against=against or (),
+            keep_signatures=keep_signatures,
+            **shared,
+        )
     print_summary("dedup", manifest if as_json else _rows(manifest), as_json=as_json)
 
 
 def _check_options(context: typer.Context, method: str) -> None:
-    """Raise UsageError for an option that was given although the method has no use for it."""
+    """Raise UsageError for an unknown method, and for an option that was given although it has no use for it."""
+    if method not in _ALL_METHODS:
+        raise UsageError(f"unknown --method `{method}`; choose {', '.join(_ALL_METHODS)}")
     for option, methods in _METHODS_OF.items():
         source = context.get_parameter_source(option)
         given = source is not None and source.name == "COMMANDLINE"
-        if given and method in METHODS and method not in methods:
+        if given and method not in methods:
             raise UsageError(f"--{option.replace('_', '-')} is for --method {' or '.join(methods)}, not {method}")
 
 
 def _rows(manifest: dict[str, Any]) -> dict[str, object]:
     counts = manifest["counts"]
-    if counts["runaway_clusters"]:
+    if counts.get("runaway_clusters"):
         runaway = f"{counts['runaway_clusters']:,}, with {counts['runaway_documents']:,} documents"
         log(f"warning: clusters that have run away ({CRITERIA}): {runaway}; {_CHAINS}")
-    return {
-        "documents in": counts["documents_in"],
-        "documents kept": counts["documents_kept"],
-        "removed": manifest["reasons"] or 0,
-        **({"removed for an earlier corpus": counts["removed_against"]} if "removed_against" in counts else {}),
-        "clusters of two or more": counts["clusters"],
-        "largest cluster": counts["largest_cluster"],
-        "clusters that ran away": counts["runaway_clusters"],
-        "documents with an id seen before": counts["duplicate_ids"],
-        "records set aside": counts.get("set_aside", 0),
-        "seconds": manifest["seconds"],
-    }
+    rows: dict[str, object] = {label: counts[name] for name, label in _LABELS.items() if name in counts}
+    if "filter" in manifest:
+        rows["false positives of the filter, estimated"] = f"{manifest['filter']['false_positive_rate']:.3g}"
+    reasons = {"removed, by reason": manifest["reasons"]} if manifest["reasons"] else {}
+    return rows | reasons | {"records set aside": counts.get("set_aside", 0), "seconds": manifest["seconds"]}
 
 
 def _print_prediction(matching: Matching) -> None:

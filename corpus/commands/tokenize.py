@@ -18,6 +18,10 @@ def tokenize(
     tokenizer: Annotated[Path, typer.Option(help="A folder with tokenizer.json.")],
     held_out: Annotated[float, typer.Option(help="Share of each domain's documents to hold out.")] = 0.02,
     seed: Annotated[int, typer.Option(min=0, help="Holds other documents out.")] = 0,
+    repeat: Annotated[
+        str | None,
+        typer.Option(help="A column that says how often a document is seen: what dedup --rehydrate wrote."),
+    ] = None,
     workers: options.Workers = None,
     engine: options.Engine = "local",
     strict: options.Strict = False,
@@ -34,6 +38,7 @@ def tokenize(
         tokenizer,
         held_out=held_out,
         seed=seed,
+        repeat=repeat,
         workers=workers,
         engine=engine,
         overwrite=overwrite,

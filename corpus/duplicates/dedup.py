@@ -35,6 +35,7 @@ from corpus.duplicates.dedup_sign import (
 from corpus.duplicates.document_keys import CASE, NORMALISATIONS, URL, without_url
 from corpus.duplicates.keep import EARLIER, parse_keep
 from corpus.duplicates.matching import Matching, choose_matching
+from corpus.duplicates.rehydrate import REPEAT, parse_table, times
 from corpus.duplicates.runaway import FIGURES
 
 METHODS = ("exact", "url", "minhash")
@@ -59,6 +60,7 @@ def dedup_documents(
     normalise: str = CASE,
     against: Sequence[str | Path] = (),
     keep_signatures: bool = False,
+    rehydrate: str | None = None,
     memory: int = NO_BOUND,
     workers: int | None = None,
     engine: str = "local",
@@ -79,6 +81,9 @@ def dedup_documents(
     removed. `keep_signatures` leaves what a later run needs to compare with this one without its texts. `memory`:
     about how many bytes finding the clusters may hold (`dedup_group.group`).
 
+    `rehydrate` names a table (`rehydrate.parse_table`): documents get a column `repeat`, how often each is to be
+    seen by the size of its cluster. Rows are not repeated, so that ids stay unique; `corpus tokenize` can do it.
+
     Writes `documents/` (with `cluster_size`), `removed/` (with `reason` and `kept_id`), `clusters/` (a row per
     member of a cluster of two or more: its `jaccard` similarity with the kept member, and what `runaway.figures`
     says of its cluster) and `edges/` (the pairs that joined the clusters; of stars those with the centre). With
@@ -96,6 +101,8 @@ def dedup_documents(
         parameters |= matching.parameters()
     elif method == "exact":
         parameters["normalise"] = normalise
+    if rehydrate is not None:
+        parameters["rehydrate"] = [list(pair) for pair in parse_table(rehydrate)]
     compare = URL if method == "url" else normalise
     if keep_signatures:
         parameters["keep_signatures"] = matching.stored_hashes if matching else None
@@ -152,17 +159,16 @@ def _check(method: str, matching: Matching, normalise: str) -> Matching | None:
 
 def _write_unit(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:
     assigned = pl.read_parquet(assigned_path(output.directory, unit.index))
-    by_url = parameters["method"] == "url"
-    if by_url:
+    if parameters["method"] == "url":
         same = {"reason": pl.lit(URL_DUPLICATE), "jaccard": pl.lit(None, pl.Float64)}
         assigned = assigned.with_columns(**same)
     row = 0
     unnamed: list[int] = []
     for frame in read_documents(unit, output):
-        if by_url:
+        if parameters["method"] == "url":
             unnamed += (without_url(frame) + row).tolist()
         own = assigned.filter(pl.col("row").is_between(row, row + frame.height, closed="left"))
-        _write_frame(frame, own.with_columns(pl.col("row") - row), output, by_url)
+        _write_frame(frame, own.with_columns(pl.col("row") - row), output, parameters)
         row += frame.height
     if row != signed_height(output.directory, unit.index):
         raise ZeroToOneError(f"{unit.path}: changed while it was read; use --overwrite")
@@ -172,11 +178,14 @@ def _write_unit(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:
         store(output.directory, unit.index, [*removed, *unnamed], parameters["keep_signatures"])
 
 
-def _write_frame(frame: pl.DataFrame, members: pl.DataFrame, output: UnitOutput, by_url: bool) -> None:
+def _write_frame(frame: pl.DataFrame, members: pl.DataFrame, output: UnitOutput, parameters: Parameters) -> None:
     """Write documents of a unit; `members`: those that are in clusters, `row` being their place in the frame."""
     kept = pl.repeat(True, frame.height, eager=True).scatter(members["row"], members["keep"])
     sizes = frame.with_columns(weight(frame))["weight"].scatter(members["row"], members["cluster_size"])
     documents = frame.with_columns(sizes.alias(CLUSTER_SIZE)).filter(kept)
+    if "rehydrate" in parameters:
+        documents = documents.with_columns(times(documents[CLUSTER_SIZE], parameters["rehydrate"]))
+        output.count("documents_repeated", int(documents[REPEAT].sum()))
     dropped = members.filter(~pl.col("keep"))
     removed = frame[dropped["row"]].with_columns(dropped["reason"], dropped["kept_id"])
     output.write("documents", documents)
@@ -185,7 +194,7 @@ def _write_frame(frame: pl.DataFrame, members: pl.DataFrame, output: UnitOutput,
     evidence = members.select("cluster", pl.col("keep").alias("kept"), "kept_id", "jaccard", *FIGURES)
     clusters = pl.concat([named, evidence], how="horizontal")
     clusters = clusters.select("id", *evidence.columns, "url", "domain", "origin")
-    if by_url:
+    if parameters["method"] == "url":
         urls = pl.Series(canonical_urls(named["url"].to_list()), dtype=pl.String)
         clusters = clusters.with_columns(urls.alias("canonical_url"))
         output.count("documents_without_url", len(without_url(frame)))

@@ -20,14 +20,17 @@ from tokenizers import Tokenizer
 from corpus.core.engine import Parameters, Step, UnitOutput, first_set_aside, process_units
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.files import file_hash, read_json, slug, stable_fraction, write_atomically, write_json
-from corpus.core.inputs import Unit, plan_units, read_documents
+from corpus.core.inputs import Quarantine, Unit, plan_units, read_documents
 from corpus.core.output import unit_claim
+from corpus.core.quarantine import Skipped
 from corpus.core.shards import DOCUMENT_COLUMNS, SPLITS, token_type, write_domain, write_shards_manifest
 from corpus.core.workers import run_units
 from corpus.tokens.tokenizer import end_of_text_id, load_tokenizer, tokenizer_hash
 
 DEFAULT_DOMAIN = "default"
 _READ_COLUMNS = ["id", "text", "url", "domain", "origin"]
+_REPEAT = "repeat"
+_MOST_REPEATS = 1000
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -56,6 +59,7 @@ def tokenize_documents(
     *,
     held_out: float = 0.02,
     seed: int = 0,
+    repeat: str | None = None,
     workers: int | None = None,
     engine: str = "local",
     overwrite: bool = False,
@@ -66,7 +70,8 @@ def tokenize_documents(
     `held_out` is the share of documents, drawn by the hash of their id, in the split of that name; a domain
     with two or more ids gets at least one in each split (`split_ids`), unless `held_out` is 0. Special tokens
     that stand in a text are encoded as ordinary text. Documents without text are set aside; documents without
-    a domain belong to `default`.
+    a domain belong to `default`. `repeat` names a column of whole numbers from 1 on: so often stands a document in
+    the training split, its copies apart from each other and with the same id (null: once).
 
     Raises ZeroToOneError when no document has text.
     """
@@ -74,7 +79,10 @@ def tokenize_documents(
         raise UsageError("--held-out is a share of documents: at least 0, below 1")
     end_of_text_id(tokenizer)  # a broken tokenizer should not claim the output
     units = plan_units(inputs)
-    parameters = {"held_out": held_out, "seed": seed, "tokenizer_hash": tokenizer_hash(tokenizer)}
+    parameters: Parameters = {"held_out": held_out, "seed": seed, "tokenizer_hash": tokenizer_hash(tokenizer)}
+    if repeat is not None:
+        parameters["repeat"] = repeat
+        next(_read_repeated(units[0], Skipped(strict), repeat), None)  # a wrong column should not claim it either
     step = Step("corpus tokenize", parameters, _encode_unit)
     claim = unit_claim(step.command, parameters, inputs, units, output)
     earlier = claim.finished(overwrite)
@@ -123,15 +131,33 @@ def split_ids(ids: Sequence[str], held_out: float, seed: int) -> np.ndarray:
     return np.asarray(chosen)
 
 
-def _encode_unit(unit: Unit, _: Parameters, output: UnitOutput) -> None:
-    for frame in read_documents(unit, output, _READ_COLUMNS):
+def _encode_unit(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:
+    for frame in _read_repeated(unit, output, parameters.get("repeat")):
         _encode_frame(frame, output, output.directory / "tokenizer")
+
+
+def _read_repeated(unit: Unit, quarantine: Quarantine, column: str | None) -> Iterator[pl.DataFrame]:
+    """A unit's documents with how often each is to be seen as `repeat`: what the column says, else once."""
+    for frame in read_documents(unit, quarantine, [*_READ_COLUMNS, *([column] if column else [])]):
+        if column is None:
+            yield frame.select(*_READ_COLUMNS, pl.lit(1, pl.Int64).alias(_REPEAT))
+            continue
+        if column not in frame.columns:
+            raise ZeroToOneError(f"{unit.path}: no column `{column}`; it has {', '.join(frame.columns)}")
+        given = frame[column]
+        whole = given.dtype.is_integer() or given.dtype == pl.Null
+        counts = given.cast(pl.Int64).fill_null(1) if whole else pl.Series([0], dtype=pl.Int64)
+        if counts.len() and not (int(counts.min()) >= 1 and int(counts.max()) <= _MOST_REPEATS):  # type: ignore[arg-type]
+            raise ZeroToOneError(
+                f"{unit.path}: column `{column}` must hold whole numbers from 1 to {_MOST_REPEATS:,}"
+            )
+        yield frame.select(*_READ_COLUMNS, counts.alias(_REPEAT))
 
 
 def _encode_frame(frame: pl.DataFrame, output: UnitOutput, folder: Path) -> None:
     tokenizer, end_id, vocabulary_size = _open_tokenizer(folder)
     output.count("documents_in", frame.height)
-    frame = frame.select(_READ_COLUMNS).with_columns(pl.col("domain").fill_null(DEFAULT_DOMAIN))
+    frame = frame.with_columns(pl.col("domain").fill_null(DEFAULT_DOMAIN))
     blank = pl.col("text").str.strip_chars() == ""
     for place in frame.filter(blank)["origin"]:
         output.set_aside(place or "", "empty_text")
@@ -170,21 +196,26 @@ def _join_domain(task: _JoinTask) -> tuple[str, dict[str, dict[str, Any]]]:
     for split in SPLITS:
         wanted = [mask if split == "held_out" else ~mask for mask in masks]
         if any(mask.any() for mask in wanted):
-            parts = _read_parts(paths, wanted, vocabulary_size)
+            parts = _read_parts(paths, wanted, vocabulary_size, repeated=split != "held_out")
             entries[split] = write_domain(task.shards, split, domain, vocabulary_size, parts)
     write_json(done, {"domain": domain, "splits": entries})
     return domain, entries
 
 
 def _read_parts(
-    paths: Sequence[Path], masks: Sequence[np.ndarray], vocabulary_size: int
+    paths: Sequence[Path], masks: Sequence[np.ndarray], vocabulary_size: int, *, repeated: bool
 ) -> Iterator[tuple[np.ndarray, pl.DataFrame]]:
+    """Tokens and documents part by part; with `repeated` each part's copies behind it, round by round."""
     dtype = np.dtype(token_type(vocabulary_size)).newbyteorder("<")
     for path, mask in zip(paths, masks, strict=True):
         if mask.any():
             rows = pl.read_parquet(path).filter(pl.Series(mask))
-            tokens = np.frombuffer(b"".join(rows["token_bytes"]), dtype=dtype)
-            yield tokens, rows.select(DOCUMENT_COLUMNS)
+            seen = 0
+            while rows.height:
+                tokens = np.frombuffer(b"".join(rows["token_bytes"]), dtype=dtype)
+                yield tokens, rows.select(DOCUMENT_COLUMNS)
+                seen += 1
+                rows = rows.filter(pl.col(_REPEAT) > seen) if repeated else rows.clear()
 
 
 def _copy_tokenizer(source: Path, target: Path) -> None:

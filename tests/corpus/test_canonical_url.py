@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.duplicates.canonical_url import canonical_url
@@ -70,6 +70,7 @@ def test_what_is_no_url_stays_as_it_is(odd: str) -> None:
 ODD = st.text(st.sampled_from("aA0%2fFé中 /?#&=;:@.[]!+\ud800\t~"), max_size=30)
 
 
+@settings(deadline=None)
 @given(ODD)
 def test_a_canonical_url_is_its_own(rest: str) -> None:
     once = canonical_url("http://example.com/" + rest)
@@ -78,6 +79,7 @@ def test_a_canonical_url_is_its_own(rest: str) -> None:
         assert once.isascii()
 
 
+@settings(deadline=None)
 @given(ODD, st.permutations(["a=1", "b=2", "c", "utm_source=x"]))
 def test_the_order_of_parameters_does_not_count(path: str, parameters: list[str]) -> None:
     start = "http://example.com/" + path.translate(str.maketrans("", "", "?#[]")) + "?"
