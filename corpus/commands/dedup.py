@@ -1,29 +1,66 @@
-"""The verb `corpus dedup`."""
+"""The verb `corpus dedup`: each method's options, and the function that it calls."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from corpus.core import options
-from corpus.core.console import print_summary
-from corpus.duplicates.dedup import dedup_documents
+from corpus.core.console import log, print_summary
+from corpus.core.errors import UsageError
+from corpus.duplicates.dedup import METHODS, dedup_documents
+from corpus.duplicates.document_keys import CASE
 from corpus.duplicates.keep import CHOICES
+from corpus.duplicates.matching import PRESETS, Matching, choose_matching
+
+_PREDICTED = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+
+# The methods that an option belongs to; those that are not here belong to all.
+_METHODS_OF = {
+    "normalise": ("exact",),
+    "threshold": ("minhash",),
+    "ngram": ("minhash",),
+    "preset": ("minhash",),
+    "bands": ("minhash",),
+    "rows": ("minhash",),
+    "keep": ("exact", "url", "minhash"),
+}
 
 
 def dedup(
+    context: typer.Context,
     inputs: options.Documents,
     output: options.Dataset,
     method: Annotated[
         str,
-        typer.Option(help="exact (same text but for case, width and white space) or minhash (near duplicates)."),
+        typer.Option(help="exact (same text), url (same page) or minhash (near duplicates); see below."),
     ] = "minhash",
     threshold: Annotated[
-        float, typer.Option(help="Jaccard similarity of near duplicates; 0.8 means FineWeb's 14 bands of 8.")
-    ] = 0.8,
-    ngram: Annotated[int, typer.Option(help="Words a shingle; a Chinese or Japanese character is a word.")] = 5,
+        float | None,
+        typer.Option(help="Jaccard similarity of near duplicates, 0.8 by default; chooses the bands, too."),
+    ] = None,
+    ngram: Annotated[
+        int | None,
+        typer.Option(
+            help="Words a shingle, 5 by default; a Chinese or Japanese character is a word. "
+            "A shorter text is one shingle: it only equals texts of the same words."
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help=f"Bands, words a shingle and threshold of a recipe: {', '.join(PRESETS)}.")
+    ] = None,
+    bands: Annotated[int | None, typer.Option(help="Bands of a signature, with --rows.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Hashes a band.")] = None,
     keep: Annotated[str, typer.Option(help=f"Which member of a cluster stays: {CHOICES}.")] = "first",
+    normalise: Annotated[
+        str,
+        typer.Option(
+            help="exact: what does not count in a text. none: all counts. space: runs of white space are one "
+            "space. case: so, and case and width of letters (Unicode NFKC, lower case). letters: only letters, "
+            "marks and digits count, so compared."
+        ),
+    ] = CASE,
     scope: Annotated[str, typer.Option(help="all, or a column in which duplicates must agree.")] = "all",
     memory: Annotated[
         str, typer.Option(help="What finding the clusters may hold at once; the result does not depend on it.")
@@ -36,17 +73,30 @@ def dedup(
 ) -> None:
     """Keep one document of every cluster of duplicates, with the evidence in clusters/.
 
-    newest goes by the column date, priority:FILE by the domains in a file, the preferred first.
+    --keep: newest goes by the column date, priority:FILE by the domains in a
+    file, the preferred first.
+
+    --method url: what does not count is http or https, www., ports 80 and 443,
+    slashes at the end, fragments (unless they begin with ! or /), the order of
+    parameters, and parameters that track (utm_..., gclid, fbclid, spm...) or
+    name a session. The case of paths counts. Documents without a URL stay.
 
     Example: corpus dedup filtered/ -o deduped/ --threshold 0.8 --keep newest
     """
+    _check_options(context, method)
+    if method == "minhash":
+        _print_prediction(choose_matching(threshold, ngram, preset, bands, rows))
     manifest = dedup_documents(
         inputs,
         output,
         method=method,
         threshold=threshold,
         ngram=ngram,
+        preset=preset,
+        bands=bands,
+        rows=rows,
         keep=keep,
+        normalise=normalise,
         scope=scope,
         memory=options.memory_bytes(memory),
         workers=workers,
@@ -54,8 +104,21 @@ def dedup(
         overwrite=overwrite,
         strict=strict,
     )
+    print_summary("dedup", manifest if as_json else _rows(manifest), as_json=as_json)
+
+
+def _check_options(context: typer.Context, method: str) -> None:
+    """Raise UsageError for an option that was given although the method has no use for it."""
+    for option, methods in _METHODS_OF.items():
+        source = context.get_parameter_source(option)
+        given = source is not None and source.name == "COMMANDLINE"
+        if given and method in METHODS and method not in methods:
+            raise UsageError(f"--{option.replace('_', '-')} is for --method {' or '.join(methods)}, not {method}")
+
+
+def _rows(manifest: dict[str, Any]) -> dict[str, object]:
     counts = manifest["counts"]
-    rows = {
+    return {
         "documents in": counts["documents_in"],
         "documents kept": counts["documents_kept"],
         "removed": manifest["reasons"] or 0,
@@ -65,4 +128,13 @@ def dedup(
         "records set aside": counts.get("set_aside", 0),
         "seconds": manifest["seconds"],
     }
-    print_summary("dedup", manifest if as_json else rows, as_json=as_json)
+
+
+def _print_prediction(matching: Matching) -> None:
+    """On stderr, what share of pairs of a similarity will be found."""
+    banding = matching.banding
+    log(f"{banding.bands} bands of {banding.rows}, shingles of {matching.ngram} words; share of pairs, predicted:")
+    columns = zip(*(matching.predicted(similarity) for similarity in _PREDICTED), strict=True)
+    names = ("Jaccard similarity", "become candidates", f"are joined (from {matching.threshold:g} on)")
+    for name, values in zip(names, [_PREDICTED, *columns], strict=True):
+        log(f"  {name:<24}" + "".join(f"{value:8.3f}" for value in values))

@@ -158,8 +158,8 @@ def _difference(old: Any, new: dict[str, Any]) -> str:
 
 
 def changed_parameter(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """In words the first parameter that differs, "" where none does."""
-    for name in sorted(set(old) | set(new)):
+    """In words the first parameter that differs, in the order of the new ones; "" where none does."""
+    for name in dict.fromkeys([*new, *old]):
         if old.get(name) != new.get(name):
             return _first_difference(name, old.get(name), new.get(name))
     return ""

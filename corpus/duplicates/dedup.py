@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from corpus.core.inputs import Unit, plan_units, read_documents
 from corpus.core.output import unit_claim
 from corpus.core.quarantine import nothing_to_read
 from corpus.core.workers import run_units
+from corpus.duplicates.canonical_url import canonical_urls
 from corpus.duplicates.dedup_group import NO_BOUND, assigned_path, group
 from corpus.duplicates.dedup_sign import (
     CLUSTER_SIZE,
@@ -30,10 +30,12 @@ from corpus.duplicates.dedup_sign import (
     signed_path,
     weight,
 )
+from corpus.duplicates.document_keys import CASE, NORMALISATIONS, URL
 from corpus.duplicates.keep import parse_keep
-from corpus.duplicates.minhash import Banding, choose_banding
+from corpus.duplicates.matching import Matching, choose_matching
 
-METHODS = ("exact", "minhash")
+METHODS = ("exact", "url", "minhash")
+URL_DUPLICATE = "url_duplicate"
 _STAGES = ("signed", "assigned")
 
 
@@ -42,10 +44,14 @@ def dedup_documents(
     output: Path,
     *,
     method: str = "minhash",
-    threshold: float = 0.8,
-    ngram: int = 5,
+    threshold: float | None = None,
+    ngram: int | None = None,
+    preset: str | None = None,
+    bands: int | None = None,
+    rows: int | None = None,
     keep: str = "first",
     scope: str = "all",
+    normalise: str = CASE,
     memory: int = NO_BOUND,
     workers: int | None = None,
     engine: str = "local",
@@ -54,27 +60,32 @@ def dedup_documents(
 ) -> dict[str, Any]:
     """Keep one document of every cluster of duplicates and return the manifest.
 
-    `exact` compares texts after `normalise` and with white space collapsed. `minhash` compares sets of
-    `ngram` words (`shingle_sets`): pairs that share a band of their signatures (`choose_banding`) are joined
-    when the Jaccard similarity of the sets is at least `threshold`. `keep` says which member
+    `exact` compares texts as `normalise` says (`document_keys`), `url` the canonical URLs (`canonical_url`); a
+    document without one stays. `minhash` compares sets of `ngram` words (`shingle_sets`): pairs that share a band
+    of their signatures are joined when the Jaccard similarity of the sets is at least `threshold`; `preset`, or
+    `bands` and `rows`, or the threshold says which bands (`choose_matching`). `keep` says which member
     stays (`parse_keep`). `scope` is "all" or a column in which duplicates must agree. Two documents may have the
     same id: they stay two documents, and `cluster` then names them with their row. `memory`: about how many
     bytes finding the clusters may hold (`dedup_group.group`).
 
     Writes `documents/` (with `cluster_size`), `removed/` (with `reason` and `kept_id`), `clusters/` (a row per
     member of a cluster of two or more: its `jaccard` similarity with the kept member) and `edges/` (the
-    verified pairs that joined the clusters).
+    verified pairs that joined the clusters). With `url`, clusters have the `canonical_url` and no `jaccard`.
     """
-    banding, policy = _check(method, threshold, ngram), parse_keep(keep)
+    chosen = choose_matching(threshold, ngram, preset, bands, rows)
+    matching, policy = _check(method, chosen, normalise), parse_keep(keep)
     units = plan_units(inputs)
     parameters: dict[str, Any] = {"method": method, "keep": keep, "scope": scope}
     if policy.order:
         parameters["priority"] = list(policy.order)
-    if banding is not None:
-        parameters |= {"threshold": threshold, "ngram": ngram}
+    if matching is not None:
+        parameters |= matching.parameters()
+    elif method == "exact":
+        parameters["normalise"] = normalise
+    compare = URL if method == "url" else normalise
     column = None if scope == "all" else scope
     # Before the output is claimed: a wrong column should not need --overwrite to be corrected.
-    next(read_for_signing(SignTask(units[0], output, banding, ngram, column, policy, strict)), None)
+    next(read_for_signing(SignTask(units[0], output, matching, column, policy, strict, compare)), None)
     step = Step("corpus dedup", parameters, _write_unit)
     claim = unit_claim(step.command, parameters, inputs, units, output)
     earlier = claim.finished(overwrite)
@@ -82,14 +93,13 @@ def dedup_documents(
         _remove_stages(output)
         return earlier
     unsigned = [unit for unit in units if not signed_path(output, unit.index).exists()]
-    tasks = [SignTask(unit, output, banding, ngram, column, policy, strict) for unit in unsigned]
+    tasks = [SignTask(unit, output, matching, column, policy, strict, compare) for unit in unsigned]
     run_units(sign_unit, tasks, workers=workers, engine=engine, description="corpus dedup: signing")
     if not any(signed_height(output, unit.index) for unit in units):
         raise nothing_to_read(inputs, units, "documents to read")
-    found = group(output, units, banding, threshold, keep, memory)
+    found = group(output, units, matching, keep, memory)
     counts, reasons = process_units(step, units, output, workers=workers, engine=engine, strict=strict)
     manifest = claim.write_manifest(
-        parameters=parameters | (asdict(banding) if banding else {}),
         counts=dict(sorted({**counts, **found}.items())),
         reasons=reasons,
     )
@@ -97,26 +107,30 @@ def dedup_documents(
     return manifest
 
 
-def _check(method: str, threshold: float, ngram: int) -> Banding | None:
+def _check(method: str, matching: Matching, normalise: str) -> Matching | None:
     if method not in METHODS:
-        raise UsageError(f"unknown --method `{method}`; choose {' or '.join(METHODS)}")
-    if ngram < 1:
-        raise UsageError("--ngram must be at least 1")
-    return choose_banding(threshold) if method == "minhash" else None
+        raise UsageError(f"unknown --method `{method}`; choose {', '.join(METHODS)}")
+    if normalise not in NORMALISATIONS:
+        raise UsageError(f"unknown --normalise `{normalise}`; choose {', '.join(NORMALISATIONS)}")
+    return matching if method == "minhash" else None
 
 
-def _write_unit(unit: Unit, _: Parameters, output: UnitOutput) -> None:
+def _write_unit(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:
     assigned = pl.read_parquet(assigned_path(output.directory, unit.index))
+    by_url = parameters["method"] == "url"
+    if by_url:
+        same = {"reason": pl.lit(URL_DUPLICATE), "jaccard": pl.lit(None, pl.Float64)}
+        assigned = assigned.with_columns(**same)
     row = 0
     for frame in read_documents(unit, output):
         own = assigned.filter(pl.col("row").is_between(row, row + frame.height, closed="left"))
-        _write_frame(frame, own.with_columns(pl.col("row") - row), output)
+        _write_frame(frame, own.with_columns(pl.col("row") - row), output, by_url)
         row += frame.height
     if row != signed_height(output.directory, unit.index):
         raise ZeroToOneError(f"{unit.path}: changed while it was read; use --overwrite")
 
 
-def _write_frame(frame: pl.DataFrame, members: pl.DataFrame, output: UnitOutput) -> None:
+def _write_frame(frame: pl.DataFrame, members: pl.DataFrame, output: UnitOutput, by_url: bool) -> None:
     """Write documents of a unit; `members`: those that are in clusters, `row` being their place in the frame."""
     kept = pl.repeat(True, frame.height, eager=True).scatter(members["row"], members["keep"])
     sizes = frame.with_columns(weight(frame))["weight"].scatter(members["row"], members["cluster_size"])
@@ -128,7 +142,12 @@ def _write_frame(frame: pl.DataFrame, members: pl.DataFrame, output: UnitOutput)
     named = frame[members["row"]].select("id", "url", "domain", "origin")
     evidence = members.select("cluster", pl.col("keep").alias("kept"), "kept_id", "jaccard")
     clusters = pl.concat([named, evidence], how="horizontal")
-    output.write("clusters", clusters.select("id", *evidence.columns, "url", "domain", "origin"))
+    clusters = clusters.select("id", *evidence.columns, "url", "domain", "origin")
+    if by_url:
+        urls = pl.Series(canonical_urls(named["url"].to_list()), dtype=pl.String)
+        clusters = clusters.with_columns(urls.alias("canonical_url"))
+        output.count("documents_without_url", int((frame["url"].fill_null("").str.strip_chars() == "").sum()))
+    output.write("clusters", clusters)
     output.count("documents_in", frame.height)
     output.count("documents_kept", documents.height)
     output.count("documents_removed", removed.height)

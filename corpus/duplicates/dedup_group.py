@@ -13,7 +13,7 @@ from corpus.core.files import read_json, write_atomically, write_json
 from corpus.core.inputs import Unit
 from corpus.duplicates.clusters import decide, describe, find_members, kept_places, resemblance
 from corpus.duplicates.linking import Links, link
-from corpus.duplicates.minhash import Banding
+from corpus.duplicates.matching import Matching
 from corpus.duplicates.signed import Signed, first_of_equals
 from corpus.duplicates.union_find import roots as all_roots
 
@@ -28,8 +28,7 @@ def assigned_path(output: Path, index: int) -> Path:
 def group(
     output: Path,
     units: Sequence[Unit],
-    banding: Banding | None,
-    threshold: float,
+    matching: Matching | None,
     keep: str,
     memory: int = NO_BOUND,
 ) -> dict[str, Any]:
@@ -50,8 +49,8 @@ def group(
     equal_sets = first_of_equals(signed, ["set_0", "set_1"], memory)
     parents = equal_sets.copy()
     links = None
-    if banding is not None:
-        links = link(signed, banding.bands, parents, threshold, memory)
+    if matching is not None:
+        links = link(signed, matching.banding.bands, parents, matching.threshold, memory)
     roots = all_roots(parents)
     rows = find_members(roots)
     members = describe(signed, rows, roots, repeated)

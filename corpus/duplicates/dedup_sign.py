@@ -15,9 +15,11 @@ from corpus.core.files import write_atomically
 from corpus.core.inputs import Unit, read_documents
 from corpus.core.quarantine import Skipped
 from corpus.core.workers import tick
+from corpus.duplicates.document_keys import CASE, document_keys
 from corpus.duplicates.exact import normalise, scope_keys, text_keys
 from corpus.duplicates.keep import Keep, check_column, ranks
-from corpus.duplicates.minhash import Banding, band_keys, set_keys, signatures
+from corpus.duplicates.matching import Matching
+from corpus.duplicates.minhash import band_keys, set_keys, signatures
 from corpus.duplicates.runs import runs
 from corpus.duplicates.shingles import shingle_sets
 
@@ -27,15 +29,18 @@ _SLICE_CHARACTERS = 4_000_000
 
 @dataclass(frozen=True)
 class SignTask:
-    """A unit to sign; `banding` None for exact matching, `scope` a column or None."""
+    """A unit to sign; `matching` None for exact matching, `scope` a column or None.
+
+    `compare` is what documents without a matching must share (`document_keys.COMPARED`).
+    """
 
     unit: Unit
     output: Path
-    banding: Banding | None
-    ngram: int
+    matching: Matching | None
     scope: str | None
     keep: Keep
     strict: bool
+    compare: str = CASE
 
 
 def signed_path(output: Path, index: int) -> Path:
@@ -56,10 +61,12 @@ def shingles_path(output: Path, index: int) -> Path:
 def sign_unit(task: SignTask) -> None:
     """Sign one unit. The table appears after the sets, so that it says that the unit is done."""
     frames: list[pl.DataFrame] = []
+    row = 0
     with write_atomically(shingles_path(task.output, task.unit.index)) as temporary, temporary.open("wb") as sets:
         for frame in read_for_signing(task):
-            signed, values = sign_documents(frame, task)
+            signed, values = sign_documents(frame, task, row)
             frames.append(signed)
+            row += frame.height
             sets.write(values.astype("<u4").tobytes())
             tick(frame.height)
     empty, _ = sign_documents(_no_documents(task), task)
@@ -67,22 +74,26 @@ def sign_unit(task: SignTask) -> None:
         pl.concat([empty, *frames]).write_parquet(temporary, compression="uncompressed")
 
 
-def sign_documents(frame: pl.DataFrame, task: SignTask) -> tuple[pl.DataFrame, np.ndarray]:
+def sign_documents(frame: pl.DataFrame, task: SignTask, row: int = 0) -> tuple[pl.DataFrame, np.ndarray]:
     """The keys of each document, and with a banding the shingle sets one behind the other (uint32).
 
+    `row` is the first document's place in the unit.
     Documents with equal `text` keys have the same normalised text, with equal `set` keys the same shingles;
     a text without words stands for itself. All keys differ between documents of different scopes.
     """
-    banding, scope = task.banding, task.scope
-    normalised = [normalise(text) for text in frame["text"]]
-    texts = text_keys(normalised)
-    sets, values = texts.copy(), np.empty(0, dtype=np.uint32)
+    matching, scope = task.matching, task.scope
+    values = np.empty(0, dtype=np.uint32)
     counts = np.zeros(frame.height, dtype=np.int64)
     bands = np.empty((frame.height, 0), dtype=np.uint64)
-    if banding is not None:
-        values, offsets = shingle_sets(normalised, task.ngram)
+    if matching is None:
+        texts = sets = document_keys(frame, task.compare, task.unit.index, row)
+    else:
+        normalised = [normalise(text) for text in frame["text"]]
+        texts = text_keys(normalised)
+        values, offsets = shingle_sets(normalised, matching.ngram)
         counts = np.diff(offsets)
         sets = np.where((counts > 0)[:, None], set_keys(values, offsets), texts)
+        banding = matching.banding
         bands = band_keys(signatures(values, offsets, banding.bands * banding.rows), banding)
     if scope is not None:
         scopes = scope_keys(frame[scope].cast(pl.String).to_list())[:, None]
@@ -107,12 +118,14 @@ def weight(frame: pl.DataFrame) -> pl.Expr:
 def read_for_signing(task: SignTask) -> Iterator[pl.DataFrame]:
     """The columns that signing needs, in slices. Raises ZeroToOneError where the scope's column is missing."""
     needed = _needed(task)
-    for frame in read_documents(task.unit, Skipped(task.strict), ["id", "text", "origin", CLUSTER_SIZE, *needed]):
+    for frame in read_documents(
+        task.unit, Skipped(task.strict), ["id", "text", "url", "origin", CLUSTER_SIZE, *needed]
+    ):
         for name in needed:
             if name not in frame.columns:
                 raise ZeroToOneError(f"{task.unit.path}: no column `{name}`; it has {', '.join(frame.columns)}")
         check_column(frame, task.keep, str(task.unit.path))
-        yield from slices(frame, _SLICE_CHARACTERS)
+        yield from slices(frame, _SLICE_CHARACTERS, _hashes(task))
 
 
 def _needed(task: SignTask) -> list[str]:
@@ -120,11 +133,18 @@ def _needed(task: SignTask) -> list[str]:
     return [*([task.scope] if task.scope else []), *task.keep.columns]
 
 
-def slices(frame: pl.DataFrame, characters: int) -> Iterator[pl.DataFrame]:
-    """Cut a table into runs of rows of about so many characters of text, at least one row each."""
-    for start, stop in runs(frame["text"].str.len_chars().to_numpy(), characters):
+def _hashes(task: SignTask) -> int:
+    return task.matching.banding.bands * task.matching.banding.rows if task.matching else 1
+
+
+def slices(frame: pl.DataFrame, characters: int, least: int) -> Iterator[pl.DataFrame]:
+    """Cut a table into runs of rows of about so many characters of text, at least one row each.
+
+    A text counts as `least` characters or more: its signature takes memory, too.
+    """
+    for start, stop in runs(np.maximum(frame["text"].str.len_chars().to_numpy(), least), characters):
         yield frame.slice(start, stop - start)
 
 
 def _no_documents(task: SignTask) -> pl.DataFrame:
-    return pl.DataFrame(schema=dict.fromkeys(["id", "text", *_needed(task)], pl.String))
+    return pl.DataFrame(schema=dict.fromkeys(["id", "text", "url", *_needed(task)], pl.String))

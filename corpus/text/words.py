@@ -10,7 +10,9 @@ import numpy.typing as npt
 
 from corpus.text.characters import COUNTS, Codes, Positions, character_table
 from corpus.text.chinese_dictionary import Dictionary, chinese_dictionary, no_dictionary
-from corpus.text.segmentation import split_texts
+from corpus.text.english_exceptions import english_exceptions
+from corpus.text.segmentation import SpacedScripts, split_texts
+from corpus.text.spaced_words import mark_table
 
 _CHUNK_CHARACTERS = 500_000  # what array code makes of them stays in the processor's cache
 
@@ -37,17 +39,17 @@ def find_words(texts: Sequence[str]) -> Words:
     is told from the text itself, so that it has the same words everywhere: at least one letter in a hundred is an
     ideograph (U+4E00 to U+9FD5), and at most one letter of other scripts, ASCII aside, comes on four of them.
 
-    Other texts follow the word boundaries of Unicode's UAX #29: letters, marks, digits and connectors, with
-    apostrophes and full stops between letters, and separators between digits, inside a word; ideographs between
-    them go through jieba. As spaCy's English tokenizer, and datatrove with it, has them: clitics (`do` `n't`,
-    `army` `'s`) are words of their own, the full stop of `e.g.` or `J.` and the sign of `.5` and `-1` belong to
-    the word, and so do the signs of `3=6>>6`. A URL, an e-mail address and `COVID-19` are in one word each. Every
-    other character is a word, and so is a run of full stops, hyphens, tildes or ellipses.
+    Other texts are cut as spaCy's English tokenizer, and datatrove with it, cuts them (`spaced_words.py`): at
+    white space, then punctuation off both ends of what stands between, then inside, mostly between letters.
+    Contractions are two words (`do` `n't`), titles and other abbreviations one (`Mr.`, `e.g.`), as are web
+    addresses and what has no letters around its signs (`3=6>>6`, `|---|`, `-m`); units part from numbers
+    (`4` `K`). Ideographs between other scripts go through jieba.
     """
     codes, offsets = code_points(texts), text_offsets(texts)
     starts, ends = np.empty(codes.size, dtype=np.int64), np.empty(codes.size, dtype=np.int64)
     firsts = np.empty(offsets.size, dtype=np.int64)
-    split_texts(codes, offsets, character_table(), dictionary_for(codes), starts, ends, firsts)
+    spaced = SpacedScripts(mark_table(), english_exceptions())
+    split_texts(codes, offsets, character_table(), spaced, dictionary_for(codes), starts, ends, firsts)
     return Words(codes, offsets, starts[: firsts[-1]], ends[: firsts[-1]], firsts)
 
 
