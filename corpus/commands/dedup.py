@@ -10,6 +10,7 @@ from corpus.core import options
 from corpus.core.console import log, print_summary
 from corpus.core.errors import UsageError
 from corpus.duplicates.dedup import METHODS, dedup_documents
+from corpus.duplicates.dedup_substring import dedup_substrings
 from corpus.duplicates.document_keys import CASE
 from corpus.duplicates.keep import CHOICES
 from corpus.duplicates.matching import PRESETS, Matching, choose_matching
@@ -24,7 +25,21 @@ _METHODS_OF = {
     "preset": ("minhash",),
     "bands": ("minhash",),
     "rows": ("minhash",),
-    "keep": ("exact", "url", "minhash"),
+    "keep": ("exact", "url", "minhash", "substring"),
+    "length_threshold": ("substring",),
+    "length_unit": ("substring",),
+    "remove": ("substring",),
+}
+_ALL_METHODS = (*METHODS, "substring")
+_LABELS = {
+    "documents_in": "documents in",
+    "documents_kept": "documents kept",
+    "documents_cut": "documents that lost spans",
+    "spans": "spans",
+    "characters_removed": "characters removed",
+    "clusters": "clusters of two or more",
+    "largest_cluster": "largest cluster",
+    "duplicate_ids": "documents with an id seen before",
 }
 
 
@@ -34,7 +49,10 @@ def dedup(
     output: options.Dataset,
     method: Annotated[
         str,
-        typer.Option(help="exact (same text), url (same page) or minhash (near duplicates); see below."),
+        typer.Option(
+            help="exact (same text), url (same page), minhash (near duplicates) or substring (repeated spans); "
+            "see below."
+        ),
     ] = "minhash",
     threshold: Annotated[
         float | None,
@@ -61,6 +79,11 @@ def dedup(
             "marks and digits count, so compared."
         ),
     ] = CASE,
+    length_threshold: Annotated[
+        int, typer.Option(help="substring: tokens, or characters, of the shortest repeated span that goes.")
+    ] = 50,
+    length_unit: Annotated[str, typer.Option(help="substring: tokens or characters.")] = "tokens",
+    remove: Annotated[str, typer.Option(help="substring: span, or the document that has one.")] = "span",
     scope: Annotated[str, typer.Option(help="all, or a column in which duplicates must agree.")] = "all",
     memory: Annotated[
         str, typer.Option(help="What finding the clusters may hold at once; the result does not depend on it.")
@@ -81,50 +104,56 @@ def dedup(
     parameters, and parameters that track (utm_..., gclid, fbclid, spm...) or
     name a session. The case of paths counts. Documents without a URL stay.
 
+    --method substring: what stands before in the input, exactly so and at
+    least --length-threshold tokens long, is cut out, and recorded in spans/.
+    A token is a word, a Chinese character (of other scripts without spaces,
+    too) or a run of one sign; white space must be the same, but does not count.
+    Text that a document repeats of itself goes, too. With --keep none the
+    first occurrence goes as well. A document of which fewer than 20 characters
+    are left is removed.
+
     Example: corpus dedup filtered/ -o deduped/ --threshold 0.8 --keep newest
+
+    Example: corpus dedup deduped/ -o spans/ --method substring --length-threshold 50
     """
     _check_options(context, method)
+    shared: dict[str, Any] = {
+        "scope": scope,
+        "memory": options.memory_bytes(memory),
+        "workers": workers,
+        "engine": engine,
+        "overwrite": overwrite,
+        "strict": strict,
+    }
     if method == "minhash":
         _print_prediction(choose_matching(threshold, ngram, preset, bands, rows))
-    manifest = dedup_documents(
-        inputs,
-        output,
-        method=method,
-        threshold=threshold,
-        ngram=ngram,
-        preset=preset,
-        bands=bands,
-        rows=rows,
-        keep=keep,
-        normalise=normalise,
-        scope=scope,
-        memory=options.memory_bytes(memory),
-        workers=workers,
-        engine=engine,
-        overwrite=overwrite,
-        strict=strict,
-    )
+    if method == "substring":
+        spans = {"length_threshold": length_threshold, "length_unit": length_unit, "remove": remove, "keep": keep}
+        manifest = dedup_substrings(inputs, output, **spans, **shared)
+    else:
+        bounds = {"threshold": threshold, "ngram": ngram, "preset": preset, "bands": bands, "rows": rows}
+        how = {"method": method, "keep": keep, "normalise": normalise}
+        manifest = dedup_documents(inputs, output, **how, **bounds, **shared)
     print_summary("dedup", manifest if as_json else _rows(manifest), as_json=as_json)
 
 
 def _check_options(context: typer.Context, method: str) -> None:
-    """Raise UsageError for an option that was given although the method has no use for it."""
+    """Raise UsageError for an unknown method, and for an option that was given although it has no use for it."""
+    if method not in _ALL_METHODS:
+        raise UsageError(f"unknown --method `{method}`; choose {', '.join(_ALL_METHODS)}")
     for option, methods in _METHODS_OF.items():
         source = context.get_parameter_source(option)
         given = source is not None and source.name == "COMMANDLINE"
-        if given and method in METHODS and method not in methods:
+        if given and method not in methods:
             raise UsageError(f"--{option.replace('_', '-')} is for --method {' or '.join(methods)}, not {method}")
 
 
 def _rows(manifest: dict[str, Any]) -> dict[str, object]:
     counts = manifest["counts"]
+    rows: dict[str, object] = {label: counts[name] for name, label in _LABELS.items() if name in counts}
     return {
-        "documents in": counts["documents_in"],
-        "documents kept": counts["documents_kept"],
+        **rows,
         "removed": manifest["reasons"] or 0,
-        "clusters of two or more": counts["clusters"],
-        "largest cluster": counts["largest_cluster"],
-        "documents with an id seen before": counts["duplicate_ids"],
         "records set aside": counts.get("set_aside", 0),
         "seconds": manifest["seconds"],
     }

@@ -22,7 +22,7 @@ from corpus.core.output import unit_claim
 from corpus.core.quarantine import nothing_to_read
 from corpus.core.workers import default_workers, run_units
 from corpus.duplicates.dedup_group import NO_BOUND
-from corpus.duplicates.span_evidence import find_unit_spans, spans_path
+from corpus.duplicates.span_evidence import find_unit_spans, resolve_collisions, spans_path
 from corpus.duplicates.span_stages import (
     Job,
     documents_of,
@@ -38,7 +38,7 @@ from corpus.duplicates.span_windows import Measure
 
 UNITS = ("tokens", "characters")
 REMOVALS = ("span", "document")
-KEEPS = ("first",)
+KEEPS = ("first", "none")
 LEAST_LEFT = 20  # characters but white space: a cut document of fewer is removed
 REPEATED, NOTHING_LEFT = "repeated_span", "nothing_left"
 
@@ -64,12 +64,13 @@ def dedup_substrings(
     stands in the input before, in this document or another, and does not overlap with it there. All that such
     windows cover is a repeated span. `remove="span"` cuts it out of the text; of a document of which then fewer
     than LEAST_LEFT characters other than white space are left, and with `remove="document"` of every one that has
-    a repeated span, the whole goes to `removed/` as it came in. `scope` is "all" or a column in which documents
+    a repeated span, the whole goes to `removed/` as it came in. With `keep="none"` the first occurrences of what
+    comes again are repeated spans, too, as in the published tool. `scope` is "all" or a column in which documents
     must agree. `memory`: about how many bytes finding the spans may hold in all workers together.
 
     Writes `documents/`, `removed/` (with `reason`) and `spans/`: a row for each span or part of one, in the order
     of the text: `id`, `offset` and `length` in characters of the text as it came in, `text`, and where it stood
-    first: `kept_id`, `kept_offset`. `kept` says whether the document is in `documents/`.
+    first: `first_id`, `first_offset`. `kept` says whether the document is in `documents/`.
     """
     measure = _check(length_threshold, length_unit, remove, keep)
     units = plan_units(inputs)
@@ -81,7 +82,7 @@ def dedup_substrings(
         "keep": keep,
         "scope": scope,
     }
-    job = Job(output, len(units), measure, None if scope == "all" else scope, strict)
+    job = Job(output, len(units), measure, None if scope == "all" else scope, keep == "none", strict)
     # Before the output is claimed: a wrong column should not need --overwrite to be corrected.
     next(read_texts(job, units[0]), None)
     step = Step("corpus dedup", parameters, _write_unit)
@@ -124,9 +125,11 @@ def _find_spans(job: Job, units: Sequence[Unit], memory: int, run: Callable[...,
     tasks, matches = range_tasks(job, "anchors", memory)
     run(find_range, tasks, description="corpus dedup: repeated anchors")
     run(find_unit_windows, unit_tasks(job, units, "windows", matches), description="corpus dedup: windows")
-    tasks, matches = range_tasks(job, "windows", memory)
+    tasks, matches = range_tasks(job, "windows", memory, job.keep_none)
     run(find_range, tasks, description="corpus dedup: repeated windows")
     run(find_unit_spans, unit_tasks(job, units, "spans", matches), description="corpus dedup: spans")
+    if resolve_collisions(job, units):
+        run(find_unit_spans, unit_tasks(job, units, "spans", matches), description="corpus dedup: spans")
 
 
 def _check(length_threshold: int, length_unit: str, remove: str, keep: str) -> Measure:
@@ -169,20 +172,21 @@ def _write_frame(frame: pl.DataFrame, spans: pl.DataFrame, cutting: bool, output
             reasons[row] = NOTHING_LEFT
         else:
             texts[row] = left
-            output.count("characters_cut", len(text) - len(left))
     kept = pl.repeat(True, frame.height, eager=True).scatter([*reasons], False)
     changed = whole.scatter([*texts], [*texts.values()]) if texts else whole
     removed = frame[[*reasons]].with_columns(pl.Series("reason", [*reasons.values()], dtype=pl.String))
     output.write("documents", frame.with_columns(changed).filter(kept))
     output.write("removed", removed)
-    about = frame[spans["row"]].select("id", "url", "domain")
-    evidence = spans.select("offset", "length", pl.Series("text", pieces, dtype=pl.String), "kept_id", "kept_offset")
-    output.write("spans", pl.concat([about, kept[spans["row"]].alias("kept").to_frame(), evidence], how="horizontal"))
+    about = frame[spans["row"]].select("id", "origin")
+    values = [pl.Series("text", pieces, dtype=pl.String), kept.gather(spans["row"]).alias("kept")]
+    evidence = spans.select("offset", "length", *values, "first_id", "first_offset")
+    output.write("spans", pl.concat([about, evidence], how="horizontal"))
     output.count("documents_in", frame.height)
     output.count("documents_kept", frame.height - len(reasons))
     output.count("documents_removed", len(reasons))
     output.count("documents_cut", len(texts))
     output.count("spans", spans.height)
+    output.count("characters_removed", int(spans["length"].sum()))
     for reason in reasons.values():
         output.reason(reason)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ Ordinals = npt.NDArray[np.uint32]
 
 
 class KeyWriter:
-    """Writes a unit's segments to an open file; `index` [segments, BUCKETS + 1] is where each one's buckets begin."""
+    """Writes a unit's segments to an open file; `index` [segments, BUCKETS + 1]: where each one's buckets begin."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -70,7 +70,7 @@ class KeyFiles:
 
 @dataclass(frozen=True)
 class Range:
-    """Keys of buckets `first` to `last` (not in it) that fall into part `part` of `parts`; `room`: at most so many."""
+    """Keys of buckets `first` to `last` (not in it) that fall into `part` of `parts`; at most `room` keys."""
 
     first: int
     last: int
@@ -113,25 +113,50 @@ def plan_ranges(sizes: Sequence[int], memory: int) -> list[Range]:
     return [*ranges, Range(first, len(sizes), 0, 1, total)] if total else ranges
 
 
-def find_repeats(files: KeyFiles, wanted: Range, target: Path) -> None:
+def find_repeats(files: KeyFiles, wanted: Range, target: Path, both: bool = False) -> None:
     """Write a MATCH for everything in a range whose key comes more than once: where that key comes first.
 
-    They lie in the order of the segments; the index beside them [segments + 1] says where each one's begin.
+    With `both` what comes first gets where its key comes last, else itself. They lie in the order of the segments;
+    the index beside them [segments + 1] says where each one's begin.
     """
     slots = 1 << max(6, (2 * wanted.room).bit_length())
-    columns = tuple(np.zeros(slots, dtype=kind) for kind in _TABLE)
+    last_slots = slots if both else 0
+    table = _Table(
+        np.zeros(slots, dtype=np.uint64),
+        np.zeros(slots, dtype=np.uint8),
+        *(np.zeros(room, dtype=np.uint32) for room in (slots, slots, last_slots, last_slots)),
+    )
     for segment, stored in _stored(files, wanted):
-        _insert(stored["key"], stored["ordinal"], segment, wanted.part, wanted.parts, *columns)
-    segments = int(files.firsts()[-1])
-    counts = np.zeros(segments + 1, dtype=np.int64)
+        _insert(stored["key"], stored["ordinal"], segment, wanted.part, wanted.parts, table)
+    counts = np.zeros(int(files.firsts()[-1]) + 1, dtype=np.int64)
     with write_atomically(target) as temporary, temporary.open("wb") as out:
         for segment, stored in _stored(files, wanted):
             matches = np.empty(len(stored), dtype=MATCH)
             room = tuple(matches[name] for name in MATCH.names or ())
-            found = _look_up(stored["key"], stored["ordinal"], wanted.part, wanted.parts, *columns, *room)
+            part = (wanted.part, wanted.parts)
+            found = _look_up(stored["key"], stored["ordinal"], segment, *part, table, *room)
             out.write(matches[:found].tobytes())
             counts[segment + 1] = found
     write_index(target, np.cumsum(counts))
+
+
+def keys_of(files: KeyFiles, segment: int, ordinals: Ordinals) -> Keys:
+    """The keys of some things of a segment, in no order."""
+    firsts = files.firsts()
+    unit = int(np.searchsorted(firsts, segment, side="right")) - 1
+    index = _index(files.paths[unit])[segment - int(firsts[unit])]
+    count = int(index[-1] - index[0])
+    stored = np.fromfile(files.paths[unit], _STORED, count, offset=int(index[0]) * _STORED.itemsize)
+    keys: Keys = stored["key"][np.isin(stored["ordinal"], ordinals)]
+    return keys
+
+
+def all_with(files: KeyFiles, keys: Keys) -> Iterator[tuple[int, int]]:
+    """(segment, ordinal) of all that have one of the keys, in order."""
+    everything = Range(0, BUCKETS, 0, 1, 0)
+    for segment, stored in _stored(files, everything):
+        for ordinal in np.sort(stored["ordinal"][np.isin(stored["key"], keys)]).tolist():
+            yield segment, ordinal
 
 
 def read_matches(targets: Sequence[Path], segment: int) -> npt.NDArray[np.void]:
@@ -146,7 +171,15 @@ def read_matches(targets: Sequence[Path], segment: int) -> npt.NDArray[np.void]:
     return matches[np.argsort(matches["own"], kind="stable")]
 
 
-_TABLE = (np.uint64, np.uint32, np.uint32, np.uint8)  # key, segment and ordinal where it came first, times (2: more)
+class _Table(NamedTuple):
+    """Keys by open addressing: how often each came (2: more than once), where it came first and, if kept, last."""
+
+    keys: Keys
+    times: npt.NDArray[np.uint8]
+    segments: Ordinals
+    ordinals: Ordinals
+    last_segments: Ordinals
+    last_ordinals: Ordinals
 
 
 def _stored(files: KeyFiles, wanted: Range) -> Iterator[tuple[int, npt.NDArray[np.void]]]:
@@ -195,48 +228,42 @@ def _slot(key: np.uint64, keys: Keys, times: npt.NDArray[np.uint8]) -> int:
 
 
 @njit(cache=True)
-def _insert(
-    keys: Keys,
-    ordinals: Ordinals,
-    segment: int,
-    part: int,
-    parts: int,
-    table_keys: Keys,
-    segments: Ordinals,
-    firsts: Ordinals,
-    times: npt.NDArray[np.uint8],
-) -> None:
+def _insert(keys: Keys, ordinals: Ordinals, segment: int, part: int, parts: int, table: _Table) -> None:
+    both = len(table.last_segments) > 0
     for item in range(len(keys)):
         if _is_in(keys[item], part, parts):
-            slot = _slot(keys[item], table_keys, times)
-            if times[slot] == 0:
-                table_keys[slot], segments[slot], firsts[slot] = keys[item], segment, ordinals[item]
-            times[slot] = min(times[slot] + 1, 2)
+            slot = _slot(keys[item], table.keys, table.times)
+            if table.times[slot] == 0:
+                table.keys[slot], table.segments[slot], table.ordinals[slot] = keys[item], segment, ordinals[item]
+            table.times[slot] = min(table.times[slot] + 1, 2)
+            if both:
+                table.last_segments[slot], table.last_ordinals[slot] = segment, ordinals[item]
 
 
 @njit(cache=True)
 def _look_up(
     keys: Keys,
     ordinals: Ordinals,
+    segment: int,
     part: int,
     parts: int,
-    table_keys: Keys,
-    segments: Ordinals,
-    firsts: Ordinals,
-    times: npt.NDArray[np.uint8],
+    table: _Table,
     own: Ordinals,
-    first_segments: Ordinals,
-    first_ordinals: Ordinals,
+    other_segments: Ordinals,
+    other_ordinals: Ordinals,
 ) -> int:
+    both = len(table.last_segments) > 0
     found = 0
     for item in range(len(keys)):
         if _is_in(keys[item], part, parts):
-            slot = _slot(keys[item], table_keys, times)
-            if times[slot] > 1:
-                own[found], first_segments[found], first_ordinals[found] = (
-                    ordinals[item],
-                    segments[slot],
-                    firsts[slot],
-                )
+            slot = _slot(keys[item], table.keys, table.times)
+            if table.times[slot] > 1:
+                own[found] = ordinals[item]
+                other_segments[found], other_ordinals[found] = table.segments[slot], table.ordinals[slot]
+                if both and table.segments[slot] == segment and table.ordinals[slot] == ordinals[item]:
+                    other_segments[found], other_ordinals[found] = (
+                        table.last_segments[slot],
+                        table.last_ordinals[slot],
+                    )
                 found += 1
     return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -36,12 +35,16 @@ SEGMENT_WINDOWS = 1 << 19  # a segment is of so many windows or more, up to twic
 
 @dataclass(frozen=True)
 class Job:
-    """What all stages need to know: `units` is their number, `scope` a column or None."""
+    """What all stages need to know: `units` is their number, `scope` a column or None.
+
+    `keep_none`: what comes first is a repeated span, too.
+    """
 
     output: Path
     units: int
     measure: Measure
     scope: str | None
+    keep_none: bool
     strict: bool
 
     def path(self, stage: str, index: int, kind: str) -> Path:
@@ -69,6 +72,7 @@ class RangeTask:
     files: KeyFiles
     wanted: Range
     target: Path
+    both: bool
 
 
 def folder(output: Path) -> Path:
@@ -86,7 +90,7 @@ def unit_tasks(job: Job, units: Sequence[Unit], stage: str, matches: tuple[Path,
     return [UnitTask(job, unit, matches) for unit in units if not job.path(stage, unit.index, "done").exists()]
 
 
-def range_tasks(job: Job, stage: str, memory: int) -> tuple[list[RangeTask], tuple[Path, ...]]:
+def range_tasks(job: Job, stage: str, memory: int, both: bool = False) -> tuple[list[RangeTask], tuple[Path, ...]]:
     """The ranges of a stage's keys that are not done yet, each within the memory, and the files of all.
 
     An earlier run's ranges stay where they fit.
@@ -100,17 +104,17 @@ def range_tasks(job: Job, stage: str, memory: int) -> tuple[list[RangeTask], tup
         ranges = plan_ranges(files.bucket_sizes().tolist(), memory)
         write_json(plan, [list(asdict(one).values()) for one in ranges])
     targets = tuple(job.path(f"{stage}-matches", number, "bin") for number in range(len(ranges)))
-    tasks = [RangeTask(files, *pair) for pair in zip(ranges, targets, strict=True)]
+    tasks = [RangeTask(files, *pair, both) for pair in zip(ranges, targets, strict=True)]
     return [task for task in tasks if not index_path(task.target).exists()], targets
 
 
 def find_range(task: RangeTask) -> None:
     """Find what comes again in a range of keys."""
-    find_repeats(task.files, task.wanted, task.target)
+    find_repeats(task.files, task.wanted, task.target, task.both)
 
 
 def read_texts(job: Job, unit: Unit) -> Iterator[tuple[pl.DataFrame, Texts]]:
-    """A unit's documents, with the texts as they are scanned. Raises ZeroToOneError where the scope's column is missing."""
+    """A unit's documents, and their texts to be scanned. Raises ZeroToOneError where the scope's column is missing."""
     columns = ["id", "text", "origin", *([job.scope] if job.scope else [])]
     for frame in read_documents(unit, Skipped(job.strict), columns):
         scopes = np.zeros(frame.height, dtype=np.uint64)
@@ -155,7 +159,11 @@ def find_unit_windows(task: UnitTask) -> None:
     """Write the keys of a unit's windows whose anchors come again, and the text that they cover."""
     job, index = task.job, task.unit.index
     paths = [job.path("windows", index, kind) for kind in ("keys", "text", "blocks")]
-    with write_atomically(paths[0]) as keys, write_atomically(paths[1]) as text, write_atomically(paths[2]) as blocks:
+    with (
+        write_atomically(paths[0]) as keys,
+        write_atomically(paths[1]) as text,
+        write_atomically(paths[2]) as blocks,
+    ):
         with keys.open("wb") as keys_file, text.open("wb") as text_file, blocks.open("wb") as blocks_file:
             writer = _WindowWriter(task, KeyWriter(keys_file), StretchWriter(text_file))
             documents = _scan_unit(task, writer.scan, lambda: blocks_file.write(writer.flush()))
@@ -218,7 +226,7 @@ _Scan = Callable[[Texts, Place, pl.DataFrame, int], tuple[int, Place]]
 
 
 def _scan_unit(task: UnitTask, scan: _Scan, flush: Callable[[], object], *, counted: bool = False) -> int:
-    """Scan a unit's texts, `flush` after every segment; the number of documents. Every pass has the same segments."""
+    """Scan a unit's texts, `flush` after every segment; the number of documents. All passes have equal segments."""
     scanned = row = 0
     for frame, texts in read_texts(task.job, task.unit):
         place = Place(0, int(texts.offsets[0]), 0, 0)

@@ -67,7 +67,7 @@ class StretchWriter:
 
 
 class Pieces(NamedTuple):
-    """Runs of windows that are equal to windows elsewhere: `count` from ordinal `own` on, to those from `other` on."""
+    """Runs of windows that equal windows elsewhere: `count` from ordinal `own` on, and those from `other` on."""
 
     own: Positions
     count: Positions
@@ -94,6 +94,18 @@ def compare(here: Stored, there: Stored, pieces: Pieces, size: int, classes: Cla
     found = Found(*(np.empty(len(pieces.own), dtype=np.int64) for _ in range(6)), np.empty(len(pieces.own), bool))
     _compare(*here, *there, *pieces, size, classes, by_character, *found)
     return found
+
+
+def window_text(
+    stored: Stored, ordinal: int, size: int, classes: Classes, by_character: bool
+) -> tuple[int, bytes]:
+    """The scope and the text of one window."""
+    block = stored.blocks[ordinal // BLOCK_WINDOWS]
+    begin, _ = _window(stored.data, block, ordinal % BLOCK_WINDOWS, classes, by_character)
+    at = begin
+    for _ in range(size):
+        _, at, *_ = next_unit(stored.data, at, len(stored.data), classes, by_character)
+    return int(block["scope"]), stored.data[begin:at].tobytes()
 
 
 @njit(cache=True)

@@ -46,7 +46,7 @@ _FNV_PRIME = np.uint64(0x100000001B3)
 
 @cache
 def character_classes() -> Classes:
-    """Per code point: what separates, goes on a word, is a token of its own, is a sign, or extends what it follows."""
+    """Per code point: whether it separates, goes on a word, is a token, is a sign, or extends what it follows."""
     by_category = {"L": WORD, "M": EXTEND, "N": WORD, "Z": SPACE, "P": SIGN, "S": SIGN, "C": SPACE}
     finer = {"Pc": WORD, "Co": SIGN, "Cn": SIGN}
     classes = np.full(0x110000, SIGN, dtype=np.uint8)

@@ -37,7 +37,7 @@ class Measure(NamedTuple):
 
 
 class Texts(NamedTuple):
-    """Documents as UTF-8: text k is data[offsets[k]:offsets[k + 1]]; `scopes`: what differs where they may not match."""
+    """Documents as UTF-8: text k is data[offsets[k]:offsets[k + 1]]. `scopes`: texts match where theirs are equal."""
 
     data: Bytes
     offsets: Positions
@@ -54,7 +54,7 @@ class Place(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """Windows, in order: key, text, first byte, byte behind the last, characters and units of the text before it."""
+    """Windows in order: key, text, first byte, byte behind the last, characters and units of the text before it."""
 
     keys: Keys
     texts: Positions
@@ -75,7 +75,7 @@ def find_anchors(texts: Texts, place: Place, measure: Measure, most: int) -> tup
 def find_windows(
     texts: Texts, place: Place, measure: Measure, most: int, flags: npt.NDArray[np.bool_]
 ) -> tuple[Windows, int, int, Place]:
-    """Of the next `most` windows those whose anchor is flagged; `flags` [anchors, at least]: from the next anchor on.
+    """Of the next `most` windows those whose anchor is flagged; `flags` [anchors or more]: from the next one on.
 
     Returns them, the numbers of anchors and of windows that there were, and where to go on.
     """

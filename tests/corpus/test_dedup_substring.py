@@ -1,23 +1,21 @@
-"""`corpus dedup --method substring`: against a dictionary of all windows, its invariants, and the same bytes always."""
+"""`corpus dedup --method substring`: against a dictionary of all windows, and the same bytes always."""
 
 from __future__ import annotations
 
-import random
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import corpus.duplicates.span_stages as stages
-from corpus.core.errors import UsageError, ZeroToOneError
-from corpus.duplicates.dedup_substring import LEAST_LEFT, cut, dedup_substrings, put_back
-from tests.corpus.test_dedup import files, table, write
+from corpus.duplicates.dedup_substring import LEAST_LEFT, dedup_substrings, put_back
+from corpus.duplicates.span_windows import find_windows
+from tests.corpus.test_dedup import table, write
 
 SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
@@ -71,21 +69,28 @@ def brute_characters(text: str) -> list[tuple[int, int]]:
 
 
 def brute_cover(
-    texts: Sequence[str], size: int, by_character: bool = False, scopes: Sequence[object] | None = None
+    texts: Sequence[str],
+    size: int,
+    by_character: bool = False,
+    scopes: Sequence[object] | None = None,
+    keep_none: bool = False,
 ) -> list[set[int]]:
-    """For each text the places of the characters in windows that stand before without overlap."""
-    first: dict[tuple[object, str], tuple[int, int]] = {}
-    covered: list[set[int]] = []
+    """For each text the places of the characters in windows that stand before without overlap.
+
+    With `keep_none` in windows that stand before, or that stand behind and are the first of their kind.
+    """
+    first: dict[tuple[object, str], tuple[int, int, int]] = {}
+    covered: list[set[int]] = [set() for _ in texts]
     for number, text in enumerate(texts):
         units = brute_characters(text) if by_character else brute_tokens(text)
-        own: set[int] = set()
         for at in range(len(units) - size + 1):
             start, end = units[at][0], units[at + size - 1][1]
             key = (scopes[number] if scopes else None, text[start:end])
-            where = first.setdefault(key, (number, at))
+            where = first.setdefault(key, (number, at, start))
             if where[0] != number or at - where[1] >= size:
-                own |= set(range(start, end))
-        covered.append(own)
+                covered[number] |= set(range(start, end))
+                if keep_none:
+                    covered[where[0]] |= set(range(where[2], where[2] + end - start))
     return covered
 
 
@@ -96,7 +101,9 @@ def run(folder: Path, parts: Sequence[Sequence[str]], **options: Any) -> dict[st
     return dedup_substrings([folder / "in"], folder / "out", workers=1, **options)
 
 
-def check(folder: Path, parts: Sequence[Sequence[str]], covered: Sequence[set[int]]) -> int:
+def check(
+    folder: Path, parts: Sequence[Sequence[str]], covered: Sequence[set[int]], *, keep_none: bool = False
+) -> int:
     """The output is the input without what is covered, and the spans are the evidence of it; the number of spans."""
     names = [f"{number}-{row}" for number, texts in enumerate(parts) for row in range(len(texts))]
     whole = dict(zip(names, (text for texts in parts for text in texts), strict=True))
@@ -118,9 +125,10 @@ def check(folder: Path, parts: Sequence[Sequence[str]], covered: Sequence[set[in
             assert put_back(left[name], [(row["offset"], row["text"]) for row in own]) == whole[name]
             assert not places or len("".join(expected.split())) >= LEAST_LEFT
         for row in own:
-            there = whole[row["kept_id"]][row["kept_offset"] :][: row["length"]]
+            there = whole[row["first_id"]][row["first_offset"] :][: row["length"]]
             assert row["text"] == whole[name][row["offset"] :][: row["length"]] == there
-            assert (names.index(row["kept_id"]), row["kept_offset"]) < (names.index(name), row["offset"])
+            where = names.index(row["first_id"]), row["first_offset"]
+            assert where < (names.index(name), row["offset"]) or (keep_none and where[0] == names.index(name))
             assert row["kept"] == (name in left)
     return len(rows)
 
@@ -139,15 +147,39 @@ TEXTS = st.sampled_from(ALPHABETS).flatmap(
 
 
 @SLOW
-@given(TEXTS, st.integers(1, 12), st.booleans(), st.integers(1, 3), st.sampled_from([1, 7, 50, 1 << 19]))
+@given(TEXTS, st.integers(1, 12), st.booleans(), st.booleans(), st.sampled_from([1, 7, 50, 1 << 19]))
 def test_like_a_dictionary_of_all_windows(
-    tmp_path_factory: pytest.TempPathFactory, texts: list[str], size: int, by_character: bool, files: int, most: int
+    tmp_path_factory: pytest.TempPathFactory,
+    texts: list[str],
+    size: int,
+    by_character: bool,
+    keep_none: bool,
+    most: int,
 ) -> None:
     folder = tmp_path_factory.mktemp("run")
-    parts = [texts[part::files] for part in range(files) if texts[part::files]]
+    parts = [texts[part::3] for part in range(3) if texts[part::3]]
+    options = {"length_unit": "characters" if by_character else "tokens", "keep": "none" if keep_none else "first"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stages, "SEGMENT_WINDOWS", most)
-        unit = "characters" if by_character else "tokens"
-        run(folder, parts, length_threshold=size, length_unit=unit, memory=1 << (10 + most % 9))
+        run(folder, parts, length_threshold=size, memory=1 << (10 + most % 9), **options)
     flat = [text for part in parts for text in part]
-    check(folder, parts, brute_cover(flat, size, by_character))
+    check(folder, parts, brute_cover(flat, size, by_character, keep_none=keep_none), keep_none=keep_none)
+
+
+@settings(SLOW, max_examples=15)
+@given(TEXTS, st.integers(1, 5), st.booleans(), st.booleans())
+def test_windows_with_equal_keys_and_different_texts(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], size: int, by_character: bool, keep_none: bool
+) -> None:
+    """With keys of two bits nearly all collide; the texts decide."""
+    folder = tmp_path_factory.mktemp("run")
+
+    def colliding(*arguments: Any) -> Any:
+        windows, *counts = find_windows(*arguments)
+        return windows._replace(keys=windows.keys & np.uint64(3)), *counts
+
+    options = {"length_unit": "characters" if by_character else "tokens", "keep": "none" if keep_none else "first"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages, "find_windows", colliding)
+        run(folder, [texts], length_threshold=size, **options)
+    check(folder, [texts], brute_cover(texts, size, by_character, keep_none=keep_none), keep_none=keep_none)
