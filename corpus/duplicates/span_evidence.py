@@ -29,7 +29,7 @@ _RESOLVED = "resolved"
 
 
 def spans_path(output: Path, index: int) -> Path:
-    """A unit's repeated spans: its documents' rows, offset and length in characters, and where they stood first."""
+    """A unit's repeated spans: row of the document, offset and length in characters, and where it stood first."""
     return folder(output) / "spans" / f"{index:05d}.parquet"
 
 
@@ -160,7 +160,6 @@ def _spans(windows: _Windows, segment: int, other: int, pieces: Pieces, found: F
 
 def disjoint(spans: pl.DataFrame) -> pl.DataFrame:
     """Spans in order; one that overlaps with those before begins where they end, parts of one are joined."""
-    columns = ["row", "offset", "length", "first_offset"]
     spans = spans.sort("row", "offset")
     end = pl.col("offset") + pl.col("length")
     cut = pl.max_horizontal(end.shift(1).cum_max().over("row").fill_null(0) - pl.col("offset"), 0)
@@ -174,7 +173,7 @@ def disjoint(spans: pl.DataFrame) -> pl.DataFrame:
     joined = moved.group_by((~(goes_on & same)).fill_null(True).cum_sum().alias("span"), maintain_order=True).agg(
         pl.col("row", "offset", "first_id", "first_offset").first(), pl.col("length").sum()
     )
-    return joined.select(columns[:3] + ["first_id", "first_offset"])
+    return joined.select("row", "offset", "length", "first_id", "first_offset")
 
 
 def resolve_collisions(job: Job, units: Sequence[Unit]) -> bool:

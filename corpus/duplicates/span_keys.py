@@ -28,7 +28,7 @@ Ordinals = npt.NDArray[np.uint32]
 
 
 class KeyWriter:
-    """Writes a unit's segments to an open file; `index` [segments, BUCKETS + 1]: where each one's buckets begin."""
+    """Writes a unit's segments to an open file; `index` [segments, BUCKETS + 1]: where their buckets begin."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file

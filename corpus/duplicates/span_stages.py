@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -114,7 +115,7 @@ def find_range(task: RangeTask) -> None:
 
 
 def read_texts(job: Job, unit: Unit) -> Iterator[tuple[pl.DataFrame, Texts]]:
-    """A unit's documents, and their texts to be scanned. Raises ZeroToOneError where the scope's column is missing."""
+    """A unit's documents, and their texts to be scanned. Raises ZeroToOneError for a missing column."""
     columns = ["id", "text", "origin", *([job.scope] if job.scope else [])]
     for frame in read_documents(unit, Skipped(job.strict), columns):
         scopes = np.zeros(frame.height, dtype=np.uint64)
@@ -159,14 +160,11 @@ def find_unit_windows(task: UnitTask) -> None:
     """Write the keys of a unit's windows whose anchors come again, and the text that they cover."""
     job, index = task.job, task.unit.index
     paths = [job.path("windows", index, kind) for kind in ("keys", "text", "blocks")]
-    with (
-        write_atomically(paths[0]) as keys,
-        write_atomically(paths[1]) as text,
-        write_atomically(paths[2]) as blocks,
-    ):
-        with keys.open("wb") as keys_file, text.open("wb") as text_file, blocks.open("wb") as blocks_file:
-            writer = _WindowWriter(task, KeyWriter(keys_file), StretchWriter(text_file))
-            documents = _scan_unit(task, writer.scan, lambda: blocks_file.write(writer.flush()))
+    with ExitStack() as stack:
+        places = [stack.enter_context(write_atomically(path)) for path in paths]
+        keys, text, blocks = (stack.enter_context(place.open("wb")) for place in places)
+        writer = _WindowWriter(task, KeyWriter(keys), StretchWriter(text))
+        documents = _scan_unit(task, writer.scan, lambda: blocks.write(writer.flush()))
     if documents != documents_of(job.output, index):
         raise ZeroToOneError(f"{task.unit.path}: changed while it was read; use --overwrite")
     write_index(paths[0], writer.keys.index)
@@ -226,7 +224,7 @@ _Scan = Callable[[Texts, Place, pl.DataFrame, int], tuple[int, Place]]
 
 
 def _scan_unit(task: UnitTask, scan: _Scan, flush: Callable[[], object], *, counted: bool = False) -> int:
-    """Scan a unit's texts, `flush` after every segment; the number of documents. All passes have equal segments."""
+    """Scan a unit's texts, `flush` after every segment; the number of documents. All passes have the same ones."""
     scanned = row = 0
     for frame, texts in read_texts(task.job, task.unit):
         place = Place(0, int(texts.offsets[0]), 0, 0)

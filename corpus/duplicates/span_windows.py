@@ -37,7 +37,7 @@ class Measure(NamedTuple):
 
 
 class Texts(NamedTuple):
-    """Documents as UTF-8: text k is data[offsets[k]:offsets[k + 1]]. `scopes`: texts match where theirs are equal."""
+    """Documents as UTF-8: text k is data[offsets[k]:offsets[k + 1]]; only those of equal `scopes` can match."""
 
     data: Bytes
     offsets: Positions
@@ -54,7 +54,7 @@ class Place(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """Windows in order: key, text, first byte, byte behind the last, characters and units of the text before it."""
+    """Windows in order: key, text, first byte, byte behind the last, characters and units of the text before."""
 
     keys: Keys
     texts: Positions

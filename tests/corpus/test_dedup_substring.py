@@ -104,7 +104,7 @@ def run(folder: Path, parts: Sequence[Sequence[str]], **options: Any) -> dict[st
 def check(
     folder: Path, parts: Sequence[Sequence[str]], covered: Sequence[set[int]], *, keep_none: bool = False
 ) -> int:
-    """The output is the input without what is covered, and the spans are the evidence of it; the number of spans."""
+    """The output is the input without what is covered, and the spans are its evidence; the number of spans."""
     names = [f"{number}-{row}" for number, texts in enumerate(parts) for row in range(len(texts))]
     whole = dict(zip(names, (text for texts in parts for text in texts), strict=True))
     kept, removed, spans = (table(folder / "out", name) for name in ("documents", "removed", "spans"))
