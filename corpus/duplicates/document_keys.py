@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 
 from corpus.duplicates.canonical_url import canonical_urls
-from corpus.duplicates.exact import byte_keys, normalise, text_keys
-from corpus.duplicates.normalised import normalise_texts
+from corpus.duplicates.exact import normalise, text_keys
 
 URL, NONE, SPACE, CASE, LETTERS = "url", "none", "space", "case", "letters"
 NORMALISATIONS = (NONE, SPACE, CASE, LETTERS)
@@ -21,8 +21,8 @@ def document_keys(frame: pl.DataFrame, compare: str, unit: int, row: int) -> np.
     """128-bit keys of documents (uint64, [documents, 2]): equal where what is compared is.
 
     `none`: the text to the character. `space`: with runs of white space as one space. `case`: so, in lower case
-    and ordinary width (`normalise`). `letters`: of that the letters, marks and digits alone; where there is none,
-    as `case`. `url`: the canonical URL; a document without one has a key of its own, made of `unit` and its place
+    and ordinary width (`normalise`). `letters`: of that the letters, marks and digits alone; where there is none, as
+    `case`. `url`: the canonical URL; a document without one has a key of its own, made of `unit` and its place
     there, `row` being the first one's.
     """
     if compare == URL:
@@ -32,9 +32,9 @@ def document_keys(frame: pl.DataFrame, compare: str, unit: int, row: int) -> np.
         return _hashes("=", texts.to_list())
     if compare == SPACE:
         return text_keys(texts.to_list())
-    if compare == CASE:
-        return byte_keys(normalise_texts(texts).views())
     normalised = pl.Series([normalise(text) for text in texts], dtype=pl.String)
+    if compare == CASE:
+        return text_keys(normalised.to_list())
     bare = normalised.str.replace_all(_NO_LETTERS, "")
     wordless = (bare == "").to_numpy()
     return np.where(wordless[:, None], text_keys(normalised.to_list()), _hashes("=", bare.to_list()))
@@ -46,4 +46,6 @@ def _own_where_empty(values: Sequence[str], unit: int, row: int) -> np.ndarray:
 
 
 def _hashes(prefix: str, values: Sequence[str]) -> np.ndarray:
-    return byte_keys(f"{prefix}{value}".encode("utf-8", "surrogatepass") for value in values)
+    data = (f"{prefix}{value}".encode("utf-8", "surrogatepass") for value in values)
+    digests = b"".join(hashlib.blake2b(value, digest_size=16).digest() for value in data)
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64).reshape(-1, 2)
