@@ -14,12 +14,13 @@ from typing import Any
 
 import polars as pl
 
+from corpus.core.console import log
 from corpus.core.engine import Parameters, Step, UnitOutput, process_units
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.inputs import Unit, plan_units, read_documents
 from corpus.core.output import Claim, input_entries, unit_claim
 from corpus.core.quarantine import nothing_to_read
-from corpus.core.workers import run_units
+from corpus.core.workers import default_workers, run_units
 from corpus.duplicates.against import STORED, finish_store, plan_earlier, signing_parameters, store, take_stored
 from corpus.duplicates.canonical_url import canonical_urls
 from corpus.duplicates.dedup_group import NO_BOUND, assigned_path, group
@@ -33,6 +34,7 @@ from corpus.duplicates.dedup_sign import (
     weight,
 )
 from corpus.duplicates.document_keys import CASE, NORMALISATIONS, URL, without_url
+from corpus.duplicates.estimate import check_disk, estimate
 from corpus.duplicates.keep import EARLIER, parse_keep
 from corpus.duplicates.matching import Matching, choose_matching
 from corpus.duplicates.rehydrate import REPEAT, parse_table, times
@@ -116,6 +118,8 @@ def dedup_documents(
     if earlier is not None:
         _remove_stages(output)
         return earlier
+    if not signed_path(output, 0).exists():
+        _say_what_it_needs(units, first, claim.input_bytes, memory, workers)
     tasks = [replace(first, unit=unit) for unit in units]
     tasks += [replace(first, unit=unit, keep=EARLIER) for unit in earlier_units]
     tasks = [task for task in tasks if not signed_path(output, task.unit.index).exists()]
@@ -138,6 +142,16 @@ def dedup_documents(
     )
     _remove_stages(output)
     return manifest
+
+
+def _say_what_it_needs(
+    units: Sequence[Unit], task: SignTask, input_bytes: int, memory: int, workers: int | None
+) -> None:
+    count = min(workers or default_workers(), len(units))
+    needed = estimate(units, task, input_bytes, memory, count)
+    if needed is not None:
+        log(f"corpus dedup: {needed}")
+        check_disk(task.output, needed)
 
 
 def _claim(
