@@ -17,7 +17,8 @@ from corpus.core.parquet_files import open_parquet
 from corpus.duplicates.dedup_sign import SignTask, read_for_signing, sign_documents
 
 LEAST = 10 * 2**20  # bytes of input below which an estimate is not worth its time
-_SAMPLED = 3  # units
+_SAMPLED = 8  # units
+_COUNTED = 1000  # Parquet files of which the rows are counted; more are estimated, too
 _COMPRESSION = 3.0  # what gzip and zstd make of text, and our own files of documents
 _LATER = 0.9  # what grouping and writing take beside signing
 _WORKER = 400 * 2**20  # bytes of a worker with its libraries and a slice of documents
@@ -50,16 +51,17 @@ def estimate(
 ) -> Estimate | None:
     """What signing, grouping and writing the units will take; None where the input is small or empty.
 
-    Signs a slice of three units, evenly chosen. `input_bytes`: of all files. `memory`: `--memory`.
+    Signs a slice of eight units, evenly chosen. `input_bytes`: of all files. `memory`: `--memory`.
     """
     if input_bytes < LEAST:
         return None
     chosen = {number * (len(units) - 1) // (_SAMPLED - 1) for number in range(_SAMPLED)}
+    _sample(units[0], task)  # compiling and the first use of tables do not count
     samples = [sample for number in sorted(chosen) if (sample := _sample(units[number], task))]
     if not samples:
         return None
     share = input_bytes / sum(sample.file for sample in samples)
-    documents = int(share * sum(sample.documents for sample in samples))
+    documents = _counted(units) or int(share * sum(sample.documents for sample in samples))
     signed = share * sum(sample.signed for sample in samples)
     written = share * sum(sample.text for sample in samples) / _COMPRESSION
     seconds = share * sum(sample.seconds for sample in samples) * (1 + _LATER) / workers
@@ -76,20 +78,29 @@ def check_disk(output: Path, needed: Estimate) -> None:
 
 
 def _sample(unit: Unit, task: SignTask) -> _Sample | None:
-    """The first documents of a unit, signed twice: compiling and the first use of tables do not count."""
+    """The first documents of a unit, signed."""
     own = SignTask(unit, task.output, task.matching, task.scope, task.keep, False, task.compare)
     started = time.perf_counter()
     frame = next(read_for_signing(own), None)
-    read = time.perf_counter() - started
     if frame is None or not frame.height:
         return None
-    sign_documents(frame.head(1), own)
-    started = time.perf_counter()
     signed, values = sign_documents(frame, own)
-    seconds = time.perf_counter() - started + read
+    seconds = time.perf_counter() - started
     text = int(frame["text"].str.len_bytes().sum())
     size = int(signed.estimated_size()) + values.nbytes
     return _Sample(frame.height, text, size, _bytes_in_file(unit, frame, text), seconds)
+
+
+def _counted(units: Sequence[Unit]) -> int | None:
+    """The rows of all Parquet files, where there is nothing else and not too many of them."""
+    files = sorted({unit.path for unit in units})
+    if len(files) > _COUNTED or any(unit.format != "parquet" for unit in units):
+        return None
+    total = 0
+    for path in files:
+        with open_parquet(path) as file:
+            total += file.metadata.num_rows
+    return total
 
 
 def _bytes_in_file(unit: Unit, frame: pl.DataFrame, text: int) -> float:
