@@ -201,7 +201,8 @@ def verdict(found: dict[str, list[float]]) -> str:
     means = {name: sum(values[: len(MEASURES)]) / len(MEASURES) for name, values in found.items()}
     order = sorted(means, key=lambda name: -means[name])[:3]
     best = ", ".join(f"{name} {figures([means[name]])[0]}" for name in order)
-    return f"No worse than trafilatura's default on {equal} of the {len(MEASURES)} sets. Best by the mean of them: {best}."
+    sets = f"{equal} of the {len(MEASURES)} sets"
+    return f"No worse than trafilatura's default on {sets}. Best by the mean of them: {best}."
 
 
 def section(measured: Measured, found: dict[str, list[float]], pages: list[Page], data: Path, scorer: Path) -> str:
