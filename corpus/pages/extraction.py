@@ -2,8 +2,8 @@
 
 trafilatura runs without its fallbacks, comments and date search (`fast=True`), on a tree from which scripts,
 styles and drawings were taken. Where it finds a text without structure, it runs again with its fallbacks; where
-it finds little of a page (a forum, a listing, a shop), resiliparse's text is taken if it is longer. What each way
-gives on 1,092 annotated pages stands in tests/benchmarks/RESULTS.md.
+it finds little of a page (a forum, a listing, a shop), resiliparse's text is taken if it is much longer. What each
+way gives on 1,092 annotated pages stands in tests/benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ from corpus.pages.markdown import mark_code, unmark_code, write_blocks
 
 PAGE_SECONDS = 60.0  # of processor time; a thousand times what a page takes
 OUTPUT_FORMATS = ("text", "markdown")
-# Less of a page's visible text than this is little. Chosen on the annotated pages, so fitted to them.
+# Less of a page's visible text than this is little; so many times as long must another text be to be taken for it.
+# Chosen on the annotated pages, so fitted to them.
 LITTLE = 0.15
+LONGER = 1.3
 _MOST_ELEMENTS = 50_000  # for trafilatura, whose time grows with their square
 _DEEPEST = 250  # libxml2 reads 256 levels, and trafilatura calls itself for each
 
@@ -114,7 +116,7 @@ def _with_trafilatura(page: bytes, markdown: bool) -> Extracted:
         text = _main_text(tree, markdown, fast=False)[0] or text
     if _is_little(text, shown, hidden):
         other = _text_by_resiliparse(HTMLTree.parse(page.decode("utf-8")), markdown)
-        if _letters(other) > _letters(text):
+        if other and _letters(other) >= LONGER * _letters(text):
             return Extracted(other, extractor="resiliparse", **vars(about))
     return Extracted(unmark_code(text) if markdown else text, extractor="trafilatura", **vars(about))
 

@@ -184,10 +184,10 @@ def test_json_ld_names_authors_and_dates(extractor: str) -> None:
     assert (result.title, result.author, result.date) == ("H", "Ada, Bo", "2020-02-03")
 
 
-def _discussion(posts: int, more: str = "") -> str:
+def _discussion(posts: int, more: str = "", sentences: int = 3) -> str:
     """A short article over posts that trafilatura takes for comments."""
     listed = "".join(f'<div class="commentpost"><div>Post {n}: {WORDS}</div></div>' for n in range(posts))
-    article = f"<article><p>{WORDS * 3}</p><p>Short.</p></article>"
+    article = f"<article><p>{WORDS * sentences}</p><p>Short.</p></article>"
     return f"<html><body>{article}<div>{listed}</div>{more}</body></html>"
 
 
@@ -196,6 +196,13 @@ def test_where_trafilatura_finds_little_resiliparse_reads() -> None:
     assert isinstance(result, Extracted)
     assert result.extractor == "resiliparse"
     assert extract_page(html("Harvest")).extractor == "trafilatura"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("posts", "extractor"), [(1, "trafilatura"), (4, "resiliparse")])
+def test_a_text_that_is_little_is_replaced_by_a_much_longer_one_only(posts: int, extractor: str) -> None:
+    result = extract_page(_discussion(posts, NAVIGATION * 60, sentences=8))
+    assert isinstance(result, Extracted)
+    assert (result.extractor, "Post 0" in result.text) == (extractor, extractor == "resiliparse")
 
 
 @pytest.mark.parametrize("name", ["noscript", f'script type="{extraction._JSON_LD}"'])
