@@ -266,6 +266,9 @@ WRONG_USAGE = {
         ["--preset", "x"],
         ["--preset", "fineweb", "--bands", "3", "--rows", "3"],
         ["--bands", "3"],
+        ["--verify", "x"],
+        ["--linkage", "x"],
+        ["--linkage", "star", "--verify", "none"],
     ],
     "dedup_line": [["--keep", "longest"], ["--threshold", "0.8"], ["--normalise", "case"]],
     "dedup_bloom": [

@@ -16,7 +16,9 @@ from corpus.duplicates.document_keys import CASE
 from corpus.duplicates.keep import CHOICES
 from corpus.duplicates.matching import PRESETS, Matching, choose_matching
 from corpus.duplicates.rehydrate import FINEWEB2
+from corpus.duplicates.runaway import CRITERIA
 
+_CHAINS = "see `corpus report`; --linkage star forms no chains"
 _PREDICTED = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
 # The methods that an option belongs to; those that are not here belong to all.
@@ -29,6 +31,8 @@ _METHODS_OF = {
     "rows": ("minhash",),
     "false_positive_rate": ("bloom",),
     "expected_ngrams": ("bloom",),
+    "verify": ("minhash",),
+    "linkage": ("minhash",),
     "keep": ("exact", "url", "minhash", "line"),
     "rehydrate": ("exact", "url", "minhash"),
 }
@@ -45,6 +49,7 @@ _LABELS = {
     "characters_removed": "characters removed",
     "clusters": "clusters of two or more",
     "largest_cluster": "largest cluster",
+    "runaway_clusters": "clusters that ran away",
     "duplicate_ids": "documents with an id seen before",
 }
 
@@ -79,6 +84,20 @@ def dedup(
     ] = None,
     bands: Annotated[int | None, typer.Option(help="Bands of a signature, with --rows.")] = None,
     rows: Annotated[int | None, typer.Option(help="Hashes a band.")] = None,
+    verify: Annotated[
+        str,
+        typer.Option(
+            help="What joins a candidate pair: jaccard (of their shingles), signature (share of equal hashes) "
+            "or none (every candidate)."
+        ),
+    ] = "jaccard",
+    linkage: Annotated[
+        str | None,
+        typer.Option(
+            help="star (what is removed resembles what is kept) or single (chains of pairs, as published "
+            "recipes have it); star by default, single with --verify none."
+        ),
+    ] = None,
     false_positive_rate: Annotated[
         float, typer.Option(help="bloom: the share of new n-grams that the filter may take for seen ones.")
     ] = 0.01,
@@ -126,6 +145,9 @@ def dedup(
     parameters, and parameters that track (utm_..., gclid, fbclid, spm...) or
     name a session. The case of paths counts. Documents without a URL stay.
 
+    Clusters of 100 or more, a tenth of them with less than 0.5 of similarity with
+    the kept one, have run away.
+
     --method line: CCNet's. A line that occurred before, in the same document or an
     earlier one, goes; case, digits (each is 0), punctuation and white space do not
     count. Lines without letters or digits stay. With --keep none the first
@@ -156,7 +178,7 @@ def dedup(
         manifest = dedup_ngrams(inputs, output, **limits, **room, **shared)
     else:
         if method == "minhash":
-            _print_prediction(choose_matching(threshold, ngram, preset, bands, rows))
+            _print_prediction(choose_matching(threshold, ngram, preset, bands, rows, verify, linkage))
         manifest = dedup_documents(
             inputs,
             output,
@@ -166,6 +188,8 @@ def dedup(
             preset=preset,
             bands=bands,
             rows=rows,
+            verify=verify,
+            linkage=linkage,
             keep=keep,
             normalise=normalise,
             rehydrate=rehydrate,
@@ -187,6 +211,9 @@ def _check_options(context: typer.Context, method: str) -> None:
 
 def _rows(manifest: dict[str, Any]) -> dict[str, object]:
     counts = manifest["counts"]
+    if counts.get("runaway_clusters"):
+        runaway = f"{counts['runaway_clusters']:,}, with {counts['runaway_documents']:,} documents"
+        log(f"warning: clusters that have run away ({CRITERIA}): {runaway}; {_CHAINS}")
     rows: dict[str, object] = {label: counts[name] for name, label in _LABELS.items() if name in counts}
     if "filter" in manifest:
         rows["false positives of the filter, estimated"] = f"{manifest['filter']['false_positive_rate']:.3g}"
@@ -197,8 +224,11 @@ def _rows(manifest: dict[str, Any]) -> dict[str, object]:
 def _print_prediction(matching: Matching) -> None:
     """On stderr, what share of pairs of a similarity will be found."""
     banding = matching.banding
-    log(f"{banding.bands} bands of {banding.rows}, shingles of {matching.ngram} words; share of pairs, predicted:")
+    log(
+        f"{banding.bands} bands of {banding.rows}, {matching.ngram} words a shingle; predicted share of pairs that"
+    )
     columns = zip(*(matching.predicted(similarity) for similarity in _PREDICTED), strict=True)
-    names = ("Jaccard similarity", "become candidates", f"are joined (from {matching.threshold:g} on)")
+    joined = "are joined, all" if matching.verify == "none" else f"are joined by {matching.verify}"
+    names = ("at a Jaccard similarity", "become candidates", joined)
     for name, values in zip(names, [_PREDICTED, *columns], strict=True):
         log(f"  {name:<24}" + "".join(f"{value:8.3f}" for value in values))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from corpus.commands.pair_view import print_pair
 from corpus.core import options
 from corpus.core.console import print_summary
 from corpus.filtering.ledger import signal_of
@@ -58,6 +59,8 @@ def _show(finding: Finding) -> None:
         print_summary("evaluation items, in the text as it came in", finding.hits, as_json=False)
     if finding.cluster.get("others"):
         print_summary("others of the cluster", finding.cluster["others"], as_json=False)
+    if finding.pair:
+        print_pair(finding.pair)
 
 
 def _rule_row(finding: Finding, number: int) -> dict[str, object]:

@@ -37,22 +37,37 @@ def as_documents(
     """
     if "text" not in frame.columns:
         raise ZeroToOneError(f"{origin}: no column `text`; it has {', '.join(frame.columns) or 'no columns'}")
-    rows = range(first_row, first_row + frame.height)
-    added: list[pl.Series] = []
-    if "id" not in frame.columns:
-        added.append(pl.Series("id", [row_id(source, row) for row in rows], dtype=pl.String))
-    if "origin" not in frame.columns:
-        added.append(pl.Series("origin", [f"{origin}#{row}" for row in rows], dtype=pl.String))
-    frame = frame.with_columns(added)
-    if "source" not in frame.columns:
-        frame = frame.with_columns(pl.lit(source).alias("source"))
+    added = _missing_columns(frame, source, origin, first_row)
     if domain is not None:
-        frame = frame.with_columns(pl.lit(domain).alias("domain"))
-    missing = [name for name in DOCUMENT_SCHEMA if name not in frame.columns]
-    frame = frame.with_columns(pl.lit(None, dtype=DOCUMENT_SCHEMA[name]).alias(name) for name in missing)
-    frame = frame.with_columns(_contract_type(frame, name, origin) for name in DOCUMENT_SCHEMA)
-    frame = frame.with_columns(pl.col("text").fill_null(""), pl.col("id").fill_null(pl.col("origin")))
+        added.append(pl.lit(domain).alias("domain"))
+    changed = [_contract_type(frame, name, origin) for name in DOCUMENT_SCHEMA if _changes(frame, name)]
+    # What need not change is left alone: every call of polars takes longer than a batch of small documents.
+    if added or changed:
+        frame = frame.with_columns(*changed).with_columns(added)
+    if frame["text"].null_count() or frame["id"].null_count():
+        frame = frame.with_columns(pl.col("text").fill_null(""), pl.col("id").fill_null(pl.col("origin")))
+    if frame.columns[: len(DOCUMENT_SCHEMA)] == DOCUMENT_SCHEMA.names():
+        return frame
     return frame.select(*DOCUMENT_SCHEMA, pl.exclude(*DOCUMENT_SCHEMA))
+
+
+def _missing_columns(frame: pl.DataFrame, source: str, origin: str, first_row: int) -> list[pl.Series | pl.Expr]:
+    rows = range(first_row, first_row + frame.height)
+    added: list[pl.Series | pl.Expr] = []
+    for name, kind in DOCUMENT_SCHEMA.items():
+        if name in frame.columns:
+            continue
+        if name == "id":
+            added.append(pl.Series("id", [row_id(source, row) for row in rows], dtype=pl.String))
+        elif name == "origin":
+            added.append(pl.Series("origin", [f"{origin}#{row}" for row in rows], dtype=pl.String))
+        else:
+            added.append(pl.lit(source if name == "source" else None, dtype=kind).alias(name))
+    return added
+
+
+def _changes(frame: pl.DataFrame, name: str) -> bool:
+    return name in frame.columns and frame.schema[name] != DOCUMENT_SCHEMA[name]
 
 
 def row_id(source: str, row: int) -> str:
@@ -62,8 +77,6 @@ def row_id(source: str, row: int) -> str:
 
 def _contract_type(frame: pl.DataFrame, name: str, origin: str) -> pl.Expr:
     wanted, found = DOCUMENT_SCHEMA[name], frame.schema[name]
-    if found == wanted:
-        return pl.col(name)
     if name == "metadata" and isinstance(found, pl.Struct):
         return pl.col(name).struct.json_encode()
     categories = isinstance(found, (pl.Categorical, pl.Enum))

@@ -144,6 +144,8 @@ def _conform(frame: pl.DataFrame, schema: pl.Schema, path: Path) -> pl.DataFrame
     extra = [name for name in frame.columns if name not in schema]
     if extra:
         raise ZeroToOneError(f"{path}: column `{extra[0]}` appears only in later rows of the input")
+    if frame.schema == schema:
+        return frame
     missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in schema.items() if name not in frame.columns]
     try:
         return frame.with_columns(missing).select(pl.col(name).cast(kind) for name, kind in schema.items())

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from corpus.duplicates.linking import similarities
+from corpus.duplicates.linking import Links
 from corpus.duplicates.runs import runs
 from corpus.duplicates.signed import Signed
+from corpus.duplicates.similarity import similarities
 
 EXACT, NEAR = "exact_duplicate", "near_duplicate"
 
@@ -21,12 +22,13 @@ def find_members(roots: np.ndarray) -> np.ndarray:
     return np.flatnonzero(several)
 
 
-def kept_places(clusters: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+def kept_places(clusters: np.ndarray, ranks: np.ndarray, aside: np.ndarray) -> np.ndarray:
     """For each member the place of the one to keep in its cluster: of the lowest rank, the first of several.
 
-    `clusters` [members]: equal within a cluster. `ranks` [members] float64.
+    `clusters` [members]: equal within a cluster. `ranks` [members] float64. `aside` [members]: who is not kept
+    as long as there is another.
     """
-    order = np.lexsort((ranks, clusters))  # stable: the first of equal ranks comes first
+    order = np.lexsort((ranks, aside, clusters))  # stable: the first of equal ranks comes first
     ordered = clusters[order]
     new = np.append(True, ordered[1:] != ordered[:-1])[: len(order)]
     kept = np.empty(len(order), dtype=np.int64)
@@ -35,7 +37,7 @@ def kept_places(clusters: np.ndarray, ranks: np.ndarray) -> np.ndarray:
 
 
 def resemblance(signed: Signed, rows: np.ndarray, kept: np.ndarray, sets: np.ndarray, memory: int) -> np.ndarray:
-    """The Jaccard similarity of each member with the kept one, 1 where their sets are equal; shape [members].
+    """The similarity of each member with the kept one, 1 where their sets are equal; shape [members].
 
     `rows` [members], `kept` [members] their places; `sets` [members]: equal where the sets are. Members are taken
     cluster by cluster, so many that their sets fit `memory` bytes.
@@ -48,7 +50,20 @@ def resemblance(signed: Signed, rows: np.ndarray, kept: np.ndarray, sets: np.nda
         left, right = rows[differ[first:last]], rows[kept[differ[first:last]]]
         distinct = np.union1d(left, right)
         places = np.searchsorted(distinct, left), np.searchsorted(distinct, right)
-        found[differ[first:last]] = similarities(*places, *signed.sets(distinct))
+        found[differ[first:last]] = similarities(*places, *signed.sets(distinct), signed.by_signature)
+    return found
+
+
+def star_resemblance(spokes: Links, sets: np.ndarray) -> np.ndarray:
+    """The similarity of each member with the centre of its star, 1 where their sets are equal; shape [members].
+
+    `sets` [members]: the first row with the same set.
+    """
+    found = np.ones(len(sets))
+    order = np.argsort(spokes.right)
+    ends = spokes.right[order]
+    others = np.flatnonzero(np.isin(sets, ends))
+    found[others] = spokes.similarity[order][np.searchsorted(ends, sets[others])]
     return found
 
 
@@ -57,7 +72,7 @@ def describe(signed: Signed, rows: np.ndarray, roots: np.ndarray, repeated: np.n
 
     `repeated` [rows]: whether another document has the same id.
     """
-    columns = ["id", "rank", "weight", "text_0", "text_1"]
+    columns = ["id", "rank", "weight", "shingles", "text_0", "text_1"]
     numbers = {"row": pl.Series(rows, dtype=pl.Int64), "root": pl.Series(roots[rows], dtype=pl.Int64)}
     named = pl.when(pl.Series(repeated[rows])).then(pl.format("{}#{}", "id", "row")).otherwise("id")
     return signed.gather(rows, columns).with_columns(**numbers).with_columns(named.alias("name"))
@@ -67,7 +82,7 @@ def decide(members: pl.DataFrame, kept: np.ndarray, similarity: np.ndarray, *, k
     """What becomes of each member of a cluster; `cluster` is the name of the kept one."""
     texts = members.select("text_0", "text_1").to_numpy()
     same_text = (texts == texts[kept]).all(axis=1)
-    places, members_of, counts = np.unique(kept, return_inverse=True, return_counts=True)
+    places, members_of = np.unique(kept, return_inverse=True)
     sizes = np.zeros(len(places), dtype=np.int64)
     np.add.at(sizes, members_of, members["weight"].to_numpy())
     return members.select(
@@ -75,7 +90,6 @@ def decide(members: pl.DataFrame, kept: np.ndarray, similarity: np.ndarray, *, k
         pl.Series("keep", np.zeros(len(kept), dtype=bool) if keep_none else kept == np.arange(len(kept))),
         members["id"].gather(kept).alias("kept_id") if not keep_none else pl.lit(None, pl.String).alias("kept_id"),
         members["name"].gather(kept).alias("cluster"),
-        pl.Series("members", counts[members_of].astype(np.int64)),
         pl.Series("cluster_size", sizes[members_of]),
         pl.Series("jaccard", similarity),
         pl.Series("reason", np.where(same_text, EXACT, NEAR), dtype=pl.String),

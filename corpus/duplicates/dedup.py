@@ -34,6 +34,7 @@ from corpus.duplicates.document_keys import CASE, NORMALISATIONS, URL
 from corpus.duplicates.keep import parse_keep
 from corpus.duplicates.matching import Matching, choose_matching
 from corpus.duplicates.rehydrate import REPEAT, parse_table, times
+from corpus.duplicates.runaway import FIGURES
 
 METHODS = ("exact", "url", "minhash")
 URL_DUPLICATE = "url_duplicate"
@@ -50,6 +51,8 @@ def dedup_documents(
     preset: str | None = None,
     bands: int | None = None,
     rows: int | None = None,
+    verify: str = "jaccard",
+    linkage: str | None = None,
     keep: str = "first",
     scope: str = "all",
     normalise: str = CASE,
@@ -64,8 +67,11 @@ def dedup_documents(
 
     `exact` compares texts as `normalise` says (`document_keys`), `url` the canonical URLs (`canonical_url`); a
     document without one stays. `minhash` compares sets of `ngram` words (`shingle_sets`): pairs that share a band
-    of their signatures are joined when the Jaccard similarity of the sets is at least `threshold`; `preset`, or
-    `bands` and `rows`, or the threshold says which bands (`choose_matching`). `keep` says which member
+    of their signatures are near duplicates when the Jaccard similarity of the sets is at least `threshold`;
+    `preset`, or `bands` and `rows`, or the threshold says which bands (`choose_matching`), and `verify` whether
+    the similarity is that of the sets, an estimate from signatures, or not looked at. `linkage`: `star` cuts what
+    is joined so that every removed document resembles the kept one (`star.py`), `single` keeps one of each
+    connected component. `keep` says which member
     stays (`parse_keep`). `scope` is "all" or a column in which duplicates must agree. Two documents may have the
     same id: they stay two documents, and `cluster` then names them with their row. `memory`: about how many
     bytes finding the clusters may hold (`dedup_group.group`).
@@ -74,10 +80,11 @@ def dedup_documents(
     seen by the size of its cluster. Rows are not repeated, so that ids stay unique; `corpus tokenize` can do it.
 
     Writes `documents/` (with `cluster_size`), `removed/` (with `reason` and `kept_id`), `clusters/` (a row per
-    member of a cluster of two or more: its `jaccard` similarity with the kept member) and `edges/` (the
-    verified pairs that joined the clusters). With `url`, clusters have the `canonical_url` and no `jaccard`.
+    member of a cluster of two or more: its `jaccard` similarity with the kept member, and what `runaway.figures`
+    says of its cluster) and `edges/` (the pairs that joined the clusters; of stars those with the centre). With
+    `url`, clusters have the `canonical_url` and no `jaccard`.
     """
-    chosen = choose_matching(threshold, ngram, preset, bands, rows)
+    chosen = choose_matching(threshold, ngram, preset, bands, rows, verify, linkage)
     matching, policy = _check(method, chosen, normalise), parse_keep(keep)
     units = plan_units(inputs)
     parameters: dict[str, Any] = {"method": method, "keep": keep, "scope": scope}
@@ -149,7 +156,7 @@ def _write_frame(frame: pl.DataFrame, members: pl.DataFrame, output: UnitOutput,
     output.write("documents", documents)
     output.write("removed", removed)
     named = frame[members["row"]].select("id", "url", "domain", "origin")
-    evidence = members.select("cluster", pl.col("keep").alias("kept"), "kept_id", "jaccard")
+    evidence = members.select("cluster", pl.col("keep").alias("kept"), "kept_id", "jaccard", *FIGURES)
     clusters = pl.concat([named, evidence], how="horizontal")
     clusters = clusters.select("id", *evidence.columns, "url", "domain", "origin")
     if parameters["method"] == "url":

@@ -11,10 +11,19 @@ import polars as pl
 
 from corpus.core.files import read_json, write_atomically, write_json
 from corpus.core.inputs import Unit
-from corpus.duplicates.clusters import decide, describe, find_members, kept_places, resemblance
-from corpus.duplicates.linking import Links, link
+from corpus.duplicates.clusters import (
+    decide,
+    describe,
+    find_members,
+    kept_places,
+    resemblance,
+    star_resemblance,
+)
+from corpus.duplicates.linking import NO_LINKS, Links, link
 from corpus.duplicates.matching import Matching
+from corpus.duplicates.runaway import figures, lowest_edges
 from corpus.duplicates.signed import Signed, first_of_equals
+from corpus.duplicates.star import star_linkage
 from corpus.duplicates.union_find import roots as all_roots
 
 NO_BOUND = 1 << 60
@@ -34,38 +43,58 @@ def group(
 ) -> dict[str, Any]:
     """Find the clusters among the signed units, write a table per unit and the edges, and return the counts.
 
-    Beside 12 bytes a document and some 200 a member of a cluster, it holds about `memory` bytes; the result does
+    Beside 20 bytes a document and some 250 a member of a cluster, it holds about `memory` bytes; the result does
     not depend on them.
     """
     done = output / ".state" / "grouped.json"
     if done.exists():
         return dict(read_json(done))
-    signed = Signed(output, units)
+    signed = Signed(output, units, matching.stored_hashes if matching else None)
     firsts = first_of_equals(signed, ["id_key"], memory)
     repeated = np.zeros(signed.rows, dtype=bool)
     later = np.flatnonzero(firsts != np.arange(signed.rows))
     repeated[later] = True
     repeated[firsts[later]] = True
     equal_sets = first_of_equals(signed, ["set_0", "set_1"], memory)
-    parents = equal_sets.copy()
-    links = None
-    if matching is not None:
-        links = link(signed, matching.banding.bands, parents, matching.threshold, memory)
-    roots = all_roots(parents)
+    roots, links = _joined(signed, equal_sets, matching, keep, memory)
     rows = find_members(roots)
     members = describe(signed, rows, roots, repeated)
-    kept = kept_places(members["root"].to_numpy(), members["rank"].to_numpy())
-    similarity = resemblance(signed, rows, kept, equal_sets[rows], memory)
-    _write_assigned(output, units, signed, decide(members, kept, similarity, keep_none=keep == "none"))
-    if links is not None:
-        _write_edges(output, members, links)
+    starred = matching is not None and matching.linkage == "star"
+    # Of a star the centre is kept; a cluster's root is its row.
+    aside = equal_sets[rows] != roots[rows] if starred else np.zeros(len(rows), dtype=bool)
+    kept = kept_places(members["root"].to_numpy(), members["rank"].to_numpy(), aside)
+    if starred:
+        similarity = star_resemblance(links, equal_sets[rows])
+    else:
+        similarity = resemblance(signed, rows, kept, equal_sets[rows], memory)
+    edges = lowest_edges(roots[rows], roots[links.left], links.similarity)
+    about = figures(kept, similarity, edges, members["shingles"].to_numpy())
+    decided = decide(members, kept, similarity, keep_none=keep == "none")
+    _write_assigned(output, units, signed, decided.hstack(about))
+    _write_edges(output, members, links)
     counts = {
         "clusters": len(np.unique(kept)),
         "largest_cluster": int(np.bincount(kept).max(initial=min(1, signed.rows))),
         "duplicate_ids": len(later),
+        "runaway_clusters": len(np.unique(kept[about["runaway"]])),
+        "runaway_documents": int(about["runaway"].sum()),
     }
     write_json(done, counts)
     return counts
+
+
+def _joined(
+    signed: Signed, equal_sets: np.ndarray, matching: Matching | None, keep: str, memory: int
+) -> tuple[np.ndarray, Links]:
+    """A name for each document's cluster, [rows], and the verified pairs that made the clusters."""
+    parents = equal_sets.copy()
+    if matching is None:
+        return all_roots(parents), NO_LINKS
+    links = link(signed, matching.banding.bands, parents, matching.least, memory)
+    roots = all_roots(parents)
+    if matching.linkage == "single":
+        return roots, links
+    return star_linkage(signed, links, roots, equal_sets, matching, keep == "first", memory)
 
 
 def _write_assigned(output: Path, units: Sequence[Unit], signed: Signed, decided: pl.DataFrame) -> None:

@@ -16,10 +16,11 @@ from corpus.core.inputs import Unit, read_documents
 from corpus.core.quarantine import Skipped
 from corpus.core.workers import tick
 from corpus.duplicates.document_keys import CASE, document_keys
-from corpus.duplicates.exact import normalise, scope_keys, text_keys
+from corpus.duplicates.exact import byte_keys, scope_keys
 from corpus.duplicates.keep import Keep, check_column, ranks
 from corpus.duplicates.matching import Matching
 from corpus.duplicates.minhash import band_keys, set_keys, signatures
+from corpus.duplicates.normalised import normalise_texts
 from corpus.duplicates.runs import runs
 from corpus.duplicates.shingles import shingle_sets
 
@@ -54,7 +55,10 @@ def signed_height(output: Path, index: int) -> int:
 
 
 def shingles_path(output: Path, index: int) -> Path:
-    """The sets of a unit's documents, one behind the other (uint32); the table's `shingles` are their sizes."""
+    """The sets of a unit's documents, one behind the other (uint32); the table's `shingles` are their sizes.
+
+    Their signatures instead where those are what documents are compared by (`Matching.stored_hashes`).
+    """
     return signed_path(output, index).with_suffix(".shingles")
 
 
@@ -75,7 +79,7 @@ def sign_unit(task: SignTask) -> None:
 
 
 def sign_documents(frame: pl.DataFrame, task: SignTask, row: int = 0) -> tuple[pl.DataFrame, np.ndarray]:
-    """The keys of each document, and with a banding the shingle sets one behind the other (uint32).
+    """The keys of each document, and what it is compared by, one behind the other (uint32): see `shingles_path`.
 
     `row` is the first document's place in the unit.
     Documents with equal `text` keys have the same normalised text, with equal `set` keys the same shingles;
@@ -88,13 +92,15 @@ def sign_documents(frame: pl.DataFrame, task: SignTask, row: int = 0) -> tuple[p
     if matching is None:
         texts = sets = document_keys(frame, task.compare, task.unit.index, row)
     else:
-        normalised = [normalise(text) for text in frame["text"]]
-        texts = text_keys(normalised)
+        normalised = normalise_texts(frame["text"])
+        texts = byte_keys(normalised.views())
         values, offsets = shingle_sets(normalised, matching.ngram)
         counts = np.diff(offsets)
         sets = np.where((counts > 0)[:, None], set_keys(values, offsets), texts)
-        banding = matching.banding
-        bands = band_keys(signatures(values, offsets, banding.bands * banding.rows), banding)
+        hashed = signatures(values, offsets, matching.hashes)
+        bands = band_keys(hashed, matching.banding)
+        if matching.stored_hashes:
+            values = hashed[counts > 0].reshape(-1)
     if scope is not None:
         scopes = scope_keys(frame[scope].cast(pl.String).to_list())[:, None]
         texts, sets, bands = texts ^ scopes, sets ^ scopes, bands ^ scopes
@@ -134,7 +140,7 @@ def _needed(task: SignTask) -> list[str]:
 
 
 def _hashes(task: SignTask) -> int:
-    return task.matching.banding.bands * task.matching.banding.rows if task.matching else 1
+    return task.matching.hashes if task.matching else 1
 
 
 def slices(frame: pl.DataFrame, characters: int, least: int) -> Iterator[pl.DataFrame]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 
 from corpus.duplicates.canonical_url import canonical_urls
-from corpus.duplicates.exact import normalise, text_keys
+from corpus.duplicates.exact import byte_keys, normalise, text_keys
+from corpus.duplicates.normalised import normalise_texts
 
 URL, NONE, SPACE, CASE, LETTERS = "url", "none", "space", "case", "letters"
 NORMALISATIONS = (NONE, SPACE, CASE, LETTERS)
@@ -32,9 +32,9 @@ def document_keys(frame: pl.DataFrame, compare: str, unit: int, row: int) -> np.
         return _hashes("=", texts.to_list())
     if compare == SPACE:
         return text_keys(texts.to_list())
-    normalised = pl.Series([normalise(text) for text in texts], dtype=pl.String)
     if compare == CASE:
-        return text_keys(normalised.to_list())
+        return byte_keys(normalise_texts(texts).views())
+    normalised = pl.Series([normalise(text) for text in texts], dtype=pl.String)
     bare = normalised.str.replace_all(_NO_LETTERS, "")
     wordless = (bare == "").to_numpy()
     return np.where(wordless[:, None], text_keys(normalised.to_list()), _hashes("=", bare.to_list()))
@@ -46,6 +46,4 @@ def _own_where_empty(values: Sequence[str], unit: int, row: int) -> np.ndarray:
 
 
 def _hashes(prefix: str, values: Sequence[str]) -> np.ndarray:
-    data = (f"{prefix}{value}".encode("utf-8", "surrogatepass") for value in values)
-    digests = b"".join(hashlib.blake2b(value, digest_size=16).digest() for value in data)
-    return np.frombuffer(digests, dtype="<u8").astype(np.uint64).reshape(-1, 2)
+    return byte_keys(f"{prefix}{value}".encode("utf-8", "surrogatepass") for value in values)

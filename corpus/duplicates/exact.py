@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -16,11 +16,13 @@ def normalise(text: str) -> str:
 
 def text_keys(normalised: Sequence[str]) -> np.ndarray:
     """128-bit keys (uint64, [texts, 2]): BLAKE2b of the text with every run of white space as one space."""
-    keys = np.empty((len(normalised), 2), dtype=np.uint64)
-    for row, text in enumerate(normalised):
-        data = " ".join(text.split()).encode("utf-8", "surrogatepass")
-        keys[row] = np.frombuffer(hashlib.blake2b(data, digest_size=16).digest(), dtype="<u8")
-    return keys
+    return byte_keys(" ".join(text.split()).encode("utf-8", "surrogatepass") for text in normalised)
+
+
+def byte_keys(texts: Iterable[bytes | memoryview]) -> np.ndarray:
+    """128-bit keys (uint64, [texts, 2]): BLAKE2b of the bytes."""
+    digests = b"".join(hashlib.blake2b(text, digest_size=16).digest() for text in texts)
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64).reshape(-1, 2)
 
 
 def scope_keys(values: Sequence[str | None]) -> np.ndarray:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from corpus.duplicates.minhash import jaccard
 from corpus.duplicates.runs import runs
 from corpus.duplicates.signed import Signed, part_of
+from corpus.duplicates.similarity import similarity_from
 from corpus.duplicates.union_find import find, unite
 
 ALL_PAIRS = 64  # members of a bucket of which all pairs are compared
@@ -31,6 +31,9 @@ class Links:
     similarity: np.ndarray
 
 
+NO_LINKS = Links(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0))
+
+
 def link(signed: Signed, bands: int, parents: np.ndarray, threshold: float, memory: int) -> Links:
     """Join documents that share a band and whose sets have a Jaccard similarity of at least `threshold`.
 
@@ -41,8 +44,7 @@ def link(signed: Signed, bands: int, parents: np.ndarray, threshold: float, memo
     the comparisons goes by keys of content alone.
     """
     roots = parents == np.arange(len(parents), dtype=parents.dtype)
-    nothing = np.empty(0, dtype=np.int64)
-    found = [Links(nothing, nothing, np.empty(0))]
+    found = [NO_LINKS]
     parts = 1 + signed.rows * _BYTES_A_CANDIDATE // memory
     for band in range(bands):
         for part in range(parts):
@@ -89,7 +91,8 @@ def _link_batch(
     if len(starts) > 2 or int(signed.sizes[rows].sum(dtype=np.int64)) * 4 <= memory or len(rows) <= ALL_PAIRS:
         distinct = np.unique(rows)
         items = np.searchsorted(distinct, rows)
-        yield _linked(_link_buckets, items, starts, distinct, parents, *signed.sets(distinct), threshold)
+        sets = signed.sets(distinct)
+        yield _linked(_link_buckets, items, starts, distinct, parents, *sets, threshold, signed.by_signature)
         return
     yield from _link_large(signed, rows, parents, threshold, memory)
 
@@ -105,7 +108,8 @@ def _link_large(
         compared[: len(representatives)] = np.searchsorted(distinct, representatives)
         state = np.array([len(representatives)])
         items = np.searchsorted(distinct, rows[first:last])
-        yield _linked(_link_piece, items, compared, state, distinct, parents, *signed.sets(distinct), threshold)
+        given = distinct, parents, *signed.sets(distinct), threshold, signed.by_signature
+        yield _linked(_link_piece, items, compared, state, *given)
         representatives = distinct[compared[: state[0]]]
 
 
@@ -126,6 +130,7 @@ def _link_buckets(
     values: np.ndarray,
     offsets: np.ndarray,
     threshold: float,
+    by_signature: bool,
     left: np.ndarray,
     right: np.ndarray,
     similarity: np.ndarray,
@@ -145,6 +150,7 @@ def _link_buckets(
             values,
             offsets,
             threshold,
+            by_signature,
             left,
             right,
             similarity,
@@ -163,14 +169,16 @@ def _link_piece(
     values: np.ndarray,
     offsets: np.ndarray,
     threshold: float,
+    by_signature: bool,
     left: np.ndarray,
     right: np.ndarray,
     similarity: np.ndarray,
 ) -> int:
     """Link a piece of a large bucket; used[0] of `compared` are its representatives, more may join them."""
     edges, used[0] = _link_run(
-        items, False, compared, used[0], rows, parents, values, offsets, threshold, left, right, similarity, 0
-    )
+        items, False, compared, used[0], rows, parents, values, offsets, threshold, by_signature,
+        left, right, similarity, 0,
+    )  # fmt: skip
     return edges
 
 
@@ -185,6 +193,7 @@ def _link_run(
     values: np.ndarray,
     offsets: np.ndarray,
     threshold: float,
+    by_signature: bool,
     left: np.ndarray,
     right: np.ndarray,
     similarity: np.ndarray,
@@ -197,7 +206,7 @@ def _link_run(
             if find(parents, rows[item]) == find(parents, rows[other]):
                 joined = True
             elif all_pairs or not joined:
-                score = _similarity(values, offsets, item, other, threshold)
+                score = similarity_from(values, offsets, item, other, threshold, by_signature)
                 if score >= threshold and unite(parents, rows[item], rows[other]):
                     left[edges], right[edges], similarity[edges] = rows[other], rows[item], score
                     edges += 1
@@ -206,22 +215,3 @@ def _link_run(
             compared[used] = item
             used += 1
     return edges, used
-
-
-@njit(cache=True)
-def _similarity(values: np.ndarray, offsets: np.ndarray, i: int, j: int, threshold: float) -> float:
-    """Jaccard similarity, or 0 at once where the sizes alone keep it below `threshold`."""
-    first, second = offsets[i + 1] - offsets[i], offsets[j + 1] - offsets[j]
-    if min(first, second) / max(first, second) < threshold:
-        return 0.0
-    return jaccard(values[offsets[i] : offsets[i + 1]], values[offsets[j] : offsets[j + 1]])
-
-
-@njit(cache=True)
-def similarities(left: np.ndarray, right: np.ndarray, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """The Jaccard similarity of pairs of items (float64)."""
-    found = np.empty(len(left), dtype=np.float64)
-    for pair in range(len(left)):
-        i, j = left[pair], right[pair]
-        found[pair] = jaccard(values[offsets[i] : offsets[i + 1]], values[offsets[j] : offsets[j + 1]])
-    return found

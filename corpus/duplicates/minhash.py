@@ -43,8 +43,8 @@ def choose_banding(threshold: float, hashes: int = HASHES) -> Banding:
 def signatures(values: np.ndarray, offsets: np.ndarray, hashes: int) -> np.ndarray:
     """MinHash signatures (uint32, [sets, hashes]) of sets given as by `shingle_sets`.
 
-    The hash functions are multiply-add-shift, (a x + b mod 2⁶⁴) >> 32 (Dietzfelbinger 1996), with constants
-    that never change. An empty set has the greatest value everywhere.
+    The hash functions are the permutations a x + b mod 2³², a odd, of values that are hashes already, with
+    constants that never change. An empty set has the greatest value everywhere.
     """
     a, b = _constants(hashes)
     return _signatures(values, offsets, a, b)
@@ -79,11 +79,12 @@ def jaccard(left: np.ndarray, right: np.ndarray) -> float:
 
 @njit(cache=True)
 def _constants(hashes: int) -> tuple[np.ndarray, np.ndarray]:
-    a = np.empty(hashes, dtype=np.uint64)
-    b = np.empty(hashes, dtype=np.uint64)
+    a = np.empty(hashes, dtype=np.uint32)
+    b = np.empty(hashes, dtype=np.uint32)
     for index in range(hashes):
-        a[index] = mix(np.uint64(2 * index + 1) * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1)
-        b[index] = mix(np.uint64(2 * index + 2) * np.uint64(0x9E3779B97F4A7C15))
+        odd = mix(np.uint64(2 * index + 1) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32) | np.uint64(1)
+        a[index] = np.uint32(odd)
+        b[index] = np.uint32(mix(np.uint64(2 * index + 2) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32))
     return a, b
 
 
@@ -92,11 +93,18 @@ def _signatures(values: np.ndarray, offsets: np.ndarray, a: np.ndarray, b: np.nd
     signed = np.full((len(offsets) - 1, len(a)), np.uint32(0xFFFFFFFF), dtype=np.uint32)
     for item in range(len(offsets) - 1):
         row = signed[item]
-        for position in range(offsets[item], offsets[item + 1]):
-            value = np.uint64(values[position])
-            for index in range(len(a)):
-                hashed = np.uint32((a[index] * value + b[index]) >> np.uint64(32))
-                row[index] = min(row[index], hashed)
+        first, last = offsets[item], offsets[item + 1]
+        # Four values at a time: the row is read and written a quarter as often, which is most of the work.
+        whole = first + (last - first) // 4 * 4
+        for at in range(first, whole, 4):
+            v, w, x, y = values[at], values[at + 1], values[at + 2], values[at + 3]
+            for k in range(len(a)):
+                left = min(np.uint32(a[k] * v + b[k]), np.uint32(a[k] * w + b[k]))
+                right = min(np.uint32(a[k] * x + b[k]), np.uint32(a[k] * y + b[k]))
+                row[k] = min(row[k], min(left, right))
+        for at in range(whole, last):
+            for k in range(len(a)):
+                row[k] = min(row[k], np.uint32(a[k] * values[at] + b[k]))
     return signed
 
 

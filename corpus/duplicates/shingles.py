@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numba import njit
 
-_SEPARATOR, _LETTER, _IDEOGRAPH = 0, 1, 2
-UNSPACED = (
+from corpus.duplicates.normalised import Utf8, decode
+
+SEPARATOR, LETTER, IDEOGRAPH = 0, 1, 2
+_UNSPACED = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x1000, 0x109F),  # Burmese
     (0x1780, 0x17FF),  # Khmer
@@ -33,29 +35,29 @@ _FNV_PRIME = np.uint64(0x100000001B3)
 _SHINGLE_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
-def shingle_sets(normalised: Sequence[str], size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The set of hashed `size`-grams of words of each text.
+def shingle_sets(normalised: Utf8, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The set of hashed `size`-grams of words of each text (`normalise_texts`).
 
     Returns the sets one behind the other (uint32, each sorted, without repeats) and where each begins and the
     last ends (int64, texts + 1). A text of fewer than `size` words has one shingle, all its words; a text
     without words has none. Hashes have 32 bits: two sets of n shingles share n² / 2³² by chance.
     """
-    offsets = np.zeros(len(normalised) + 1, dtype=np.int64)
-    np.cumsum([len(text) for text in normalised], out=offsets[1:])
-    data = b"".join(text.encode("utf-32-le", "surrogatepass") for text in normalised)
-    return _shingle(np.frombuffer(data, dtype=np.uint32), offsets, _word_classes(), size)
+    values, ends = _shingle(*normalised, word_classes(), size)
+    for first, last in pairwise(ends.tolist()):
+        values[first:last].sort()  # numpy's sort is several times faster than a compiled one
+    return _without_repeats(values, ends)
 
 
 @cache
-def _word_classes() -> np.ndarray:
+def word_classes() -> np.ndarray:
     """Per code point: separator, letter, or a word of its own (uint8)."""
     classes = np.zeros(sys.maxunicode + 1, dtype=np.uint8)
     for code in range(sys.maxunicode + 1):
         if unicodedata.category(chr(code))[0] in "LMN":
-            classes[code] = _LETTER
-    for first, last in UNSPACED:
+            classes[code] = LETTER
+    for first, last in _UNSPACED:
         block = classes[first : last + 1]
-        block[block == _LETTER] = _IDEOGRAPH
+        block[block == LETTER] = IDEOGRAPH
     return classes
 
 
@@ -68,21 +70,23 @@ def mix(value: np.uint64) -> np.uint64:
 
 
 @njit(cache=True)
-def _words(codes: np.ndarray, classes: np.ndarray, words: np.ndarray) -> int:
-    """Write the hash of each word of a text to `words` and return their number."""
+def _words(data: np.ndarray, first: int, last: int, classes: np.ndarray, words: np.ndarray) -> int:
+    """Write the hash of each word of data[first:last] to `words` and return their number."""
     count = 0
     inside = False
     value = _FNV_OFFSET
-    for code in codes:
+    at = first
+    while at < last:
+        code, at = decode(data, at)
         kind = classes[code]
-        if inside and kind != _LETTER:
+        if inside and kind != LETTER:
             words[count] = mix(value)
             count += 1
             inside = False
-        if kind == _IDEOGRAPH:
+        if kind == IDEOGRAPH:
             words[count] = mix((_FNV_OFFSET ^ np.uint64(code)) * _FNV_PRIME)
             count += 1
-        elif kind == _LETTER:
+        elif kind == LETTER:
             if not inside:
                 value = _FNV_OFFSET
                 inside = True
@@ -95,29 +99,38 @@ def _words(codes: np.ndarray, classes: np.ndarray, words: np.ndarray) -> int:
 
 @njit(cache=True)
 def _shingle(
-    codes: np.ndarray, offsets: np.ndarray, classes: np.ndarray, size: int
+    data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
+    """The shingles of each text in their order, with repeats, and where each text's end."""
     longest = 0
     for text in range(len(offsets) - 1):
         longest = max(longest, offsets[text + 1] - offsets[text])
     words = np.empty(longest + 1, dtype=np.uint64)
-    shingles = np.empty(longest + 1, dtype=np.uint32)
-    values = np.empty(len(codes), dtype=np.uint32)
+    values = np.empty(len(data) + len(offsets), dtype=np.uint32)
     ends = np.zeros(len(offsets), dtype=np.int64)
     total = 0
     for text in range(len(offsets) - 1):
-        count = _words(codes[offsets[text] : offsets[text + 1]], classes, words)
+        count = _words(data, offsets[text], offsets[text + 1], classes, words)
         width = min(size, count)
-        number = count - width + 1 if count else 0
-        for first in range(number):
+        for first in range(count - width + 1 if count else 0):
             value = np.uint64(0)
             for word in range(first, first + width):
                 value = value * _SHINGLE_FACTOR + words[word]
-            shingles[first] = np.uint32(mix(value) >> np.uint64(32))
-        ordered = np.sort(shingles[:number])
-        for position in range(number):
-            if position == 0 or ordered[position] != ordered[position - 1]:
-                values[total] = ordered[position]
-                total += 1
+            values[total] = np.uint32(mix(value) >> np.uint64(32))
+            total += 1
         ends[text + 1] = total
     return values[:total].copy(), ends
+
+
+@njit(cache=True)
+def _without_repeats(values: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted runs with every value once."""
+    kept = np.zeros(len(ends), dtype=np.int64)
+    total = 0
+    for text in range(len(ends) - 1):
+        for place in range(ends[text], ends[text + 1]):
+            if place == ends[text] or values[place] != values[place - 1]:
+                values[total] = values[place]
+                total += 1
+        kept[text + 1] = total
+    return values[:total].copy(), kept

@@ -21,41 +21,50 @@ _PIECE_ROWS = 1 << 20
 
 
 class Signed:
-    """The tables and shingle sets that signing left in `.state/signed/`.
+    """The tables and shingle sets, or signatures, that signing left in `.state/signed/`.
 
-    `starts` [units + 1]: the row of each unit's first document, and the number of all. `sizes` [rows] uint32: how
-    many shingles each has.
+    `starts` [units + 1]: the row of each unit's first document, and the number of all. `by_signature`: documents
+    are compared by their signatures of `hashes` values; without `hashes` by their sets. `sizes` [rows] uint32:
+    how many values that takes for each; none where there is no shingle.
     """
 
-    def __init__(self, output: Path, units: Sequence[Unit]) -> None:
+    def __init__(self, output: Path, units: Sequence[Unit], hashes: int | None = None) -> None:
         self._output, self._units = output, units
+        self.by_signature = hashes is not None
         counts = [pq.read_metadata(signed_path(output, unit.index)).num_rows for unit in units]
         self.starts = np.cumsum([0, *counts])
         self.rows = int(self.starts[-1])
         self.row_type = np.dtype(np.uint32 if self.rows < 2**32 else np.int64)
         self.sizes = np.empty(self.rows, dtype=np.uint32)
         for first, frame in self.pieces(["shingles"]):
-            self.sizes[first : first + frame.height] = frame["shingles"].to_numpy()
+            shingles = frame["shingles"].to_numpy()
+            own = shingles if hashes is None else np.where(shingles > 0, hashes, 0)
+            self.sizes[first : first + frame.height] = own
 
-    def pieces(self, columns: Sequence[str]) -> Iterator[tuple[int, pl.DataFrame]]:
-        """The columns in pieces of at most some million rows, each with the row of its first document."""
+    def pieces(self, columns: Sequence[str], rows: np.ndarray | None = None) -> Iterator[tuple[int, pl.DataFrame]]:
+        """The columns in pieces of at most some million rows, each with the row of its first document.
+
+        `rows` (ascending): only the pieces that hold one of them.
+        """
         for number, unit in enumerate(self._units):
             table = pl.scan_parquet(signed_path(self._output, unit.index)).select(columns)
             height = int(self.starts[number + 1] - self.starts[number])
             for at in range(0, height, _PIECE_ROWS):
-                yield int(self.starts[number]) + at, table.slice(at, _PIECE_ROWS).collect()
+                first = int(self.starts[number]) + at
+                last = min(first + _PIECE_ROWS, int(self.starts[number + 1]))
+                if rows is None or np.diff(np.searchsorted(rows, [first, last]))[0]:
+                    yield first, table.slice(at, _PIECE_ROWS).collect()
 
     def gather(self, rows: np.ndarray, columns: Sequence[str]) -> pl.DataFrame:
         """The columns of some rows (ascending), in their order."""
         found = [pl.DataFrame(schema=pl.read_parquet_schema(self._path(0))).select(columns)]
-        for first, frame in self.pieces(columns):
+        for first, frame in self.pieces(columns, rows):
             low, high = np.searchsorted(rows, [first, first + frame.height])
-            if high > low:
-                found.append(frame[rows[low:high] - first])
+            found.append(frame[rows[low:high] - first])
         return pl.concat(found)
 
     def sets(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The shingle sets of some rows (ascending): values one behind the other (uint32) and offsets (int64)."""
+        """The sets (or signatures) of some rows (ascending), one behind the other (uint32), and offsets."""
         offsets = np.concatenate([[0], np.cumsum(self.sizes[rows], dtype=np.int64)])
         values = np.empty(offsets[-1], dtype=np.uint32)
         for number, unit in enumerate(self._units):

@@ -13,8 +13,10 @@ import polars as pl
 
 from corpus.core.errors import ZeroToOneError
 from corpus.core.files import read_json
+from corpus.duplicates.runaway import FIGURES
 from corpus.filtering.ledger import Verdict, edited_out, edits_made, other_signals, verdicts
 from corpus.filtering.rules import from_json
+from corpus.reporting.pairs import DEFAULT_NGRAM, Pair, load_pairs, partner
 from corpus.reporting.steps import is_filter, is_what_if, steps_behind
 
 _ABOUT = ("id", "url", "domain", "source", "origin", "date", "lang", "lang_score", "reason")
@@ -32,9 +34,9 @@ class Finding:
     `decided_again` says that a what-if decided it. `rules` are all of a filter's, failing ones first;
     `other_signals` those that none of them looks at, by the ledger's column; `edits` what its edits took out;
     `edited_out` the beginning of what they dropped, by rule set; `cluster` a deduplication's evidence (its other
-    members, twenty at most); `scores` what `corpus quality` added; `redactions` the numbers of identifiers by kind
-    and `places` where they stood, `hits` the evaluation items that it holds (a hundred of each at most; offsets in
-    the text as it came in); `tokens` its places in token shards.
+    members, twenty at most) and `pair` the document beside the kept one; `scores` what `corpus quality` added;
+    `redactions` the numbers of identifiers by kind and `places` where they stood, `hits` the evaluation items that
+    it holds (a hundred of each at most; offsets in the text as it came in); `tokens` its places in token shards.
     """
 
     directory: str
@@ -48,6 +50,7 @@ class Finding:
     edits: dict[str, int] = field(default_factory=dict)
     edited_out: dict[str, str] = field(default_factory=dict)
     cluster: dict[str, Any] = field(default_factory=dict)
+    pair: Pair | None = None
     scores: dict[str, Any] = field(default_factory=dict)
     redactions: dict[str, int] = field(default_factory=dict)
     places: list[dict[str, Any]] = field(default_factory=list)
@@ -57,7 +60,9 @@ class Finding:
     def as_json(self) -> dict[str, Any]:
         """The finding as plain values; what a step does not have is left out."""
         values = asdict(self) | {"rules": [verdict._asdict() for verdict in self.rules]}
-        return {name: value for name, value in values.items() if value not in ([], {}, False) or name == "kept"}
+        return {
+            name: value for name, value in values.items() if value not in ([], {}, False, None) or name == "kept"
+        }
 
 
 def explain_document(identifier: str, directories: Sequence[str | Path]) -> list[Finding]:
@@ -88,7 +93,7 @@ def _find(identifier: str, directory: Path) -> Iterator[Finding]:
             if is_filter(manifest):
                 _add_rules(finding, manifest)
             elif command == "corpus dedup":
-                _add_cluster(finding)
+                _add_cluster(finding, manifest)
             elif command == "corpus redact":
                 _add_redactions(finding)
             elif command == "corpus decontaminate":
@@ -125,19 +130,24 @@ def _judge(finding: Finding, row: dict[str, Any], manifest: dict[str, Any]) -> N
     finding.edits, finding.edited_out = edits_made(row), edited_out(row)
 
 
-def _add_cluster(finding: Finding) -> None:
+def _add_cluster(finding: Finding, manifest: dict[str, Any]) -> None:
     directory, name = Path(finding.directory), finding.document["id"]
     rows = [row for row in _rows(directory, "clusters", name) if row["kept"] == finding.kept]
     for row in rows[:1]:
+        rows_of_all = list(_rows(directory, "clusters", row["cluster"], ("cluster",)))
         members = [
-            {key: member.get(key) for key in ("id", "url", "origin", "kept", "jaccard")}
-            for member in _rows(directory, "clusters", row["cluster"], ("cluster",))
+            {key: member.get(key) for key in ("id", "url", "origin", "kept", "jaccard")} for member in rows_of_all
         ]
         others = [member for member in members if member["id"] != name]
+        beside = partner(row, rows_of_all)
+        if beside is not None:
+            ngram = manifest["parameters"].get("ngram", DEFAULT_NGRAM)
+            finding.pair = next(load_pairs(directory, [(row, beside)], ngram), None)
         finding.cluster = {
             "cluster": row["cluster"],
             "kept_id": row["kept_id"],
             "jaccard": row["jaccard"],
+            **{figure: row[figure] for figure in FIGURES if figure in row},
             "members": len(members),
             "others": sorted(others, key=lambda member: not member["kept"])[:_CLUSTER_ROWS],
         }

@@ -12,12 +12,12 @@ from corpus.core.files import read_json, write_atomically
 from corpus.core.parquet_files import open_parquet
 from corpus.reporting import report_page as html
 from corpus.reporting.ledger_numbers import sum_groups
+from corpus.reporting.report_clusters import duplicate_clusters
 from corpus.reporting.report_filter import FilterReport, filter_report
 from corpus.reporting.samples import choose_samples
 from corpus.reporting.steps import is_filter, step_label, steps_behind
 
 _SAMPLES = 3
-_CLUSTERS = 8
 _REASONS = 25
 _GROUPS = 20
 _BATCH_ROWS = 8192
@@ -61,7 +61,7 @@ def corpus_sections(steps: Sequence[Path]) -> list[tuple[str, str]]:
         "Rules that overlap": "".join(report.overlap() for report in filters.values()),
         "What edits took out": "".join(report.edits() for report in filters.values()),
         "Signals and their limits": "".join(report.signals() for report in filters.values()),
-        "Duplicate clusters": "".join(_clusters(step) for step in steps if (step / "clusters").is_dir()),
+        "Duplicate clusters": "".join(duplicate_clusters(step) for step in steps if (step / "clusters").is_dir()),
     }
     last = [step for step in steps if (step / "documents").is_dir()]
     if last:
@@ -190,28 +190,6 @@ def _group_rows(groups: pl.DataFrame, column: str, title: str) -> Iterator[dict[
 
 def _share(part: int, whole: int) -> str:
     return f"{part / whole:.1%}" if whole else ""
-
-
-def _clusters(step: Path) -> str:
-    files = step / "clusters" / "*.parquet"
-    if not list((step / "clusters").glob("*.parquet")):
-        return html.heading(step.name) + html.paragraph("No duplicates were found.", soft=True)
-    members = pl.scan_parquet(files)
-    sizes = members.group_by("cluster").len("members").collect()
-    sizes = sizes.sort(["members", "cluster"], descending=[True, False])
-    spread = sizes.group_by("members").len("clusters").sort("members")
-    rows = [
-        (f"{row['members']} documents", (("s0", float(row["clusters"])),), f"{row['clusters']:,} clusters")
-        for row in spread.head(20).iter_rows(named=True)
-    ]
-    parts = [html.heading(f"{step.name}: {sizes.height:,} clusters"), html.card(html.bars(rows))]
-    for row in sizes.head(_CLUSTERS).iter_rows(named=True):
-        found = members.filter(pl.col("cluster") == row["cluster"]).head(50).collect()
-        shown = [name for name in ("id", "url", "kept", "jaccard") if name in found.columns]
-        listed = html.table(found.select(shown).to_dicts())
-        like = found.sort("kept", descending=True)["url"][0] or row["cluster"]
-        parts.append(html.details(f"{row['members']} documents like {like}", listed))
-    return "".join(parts)
 
 
 def _remaining(step: Path, groups: pl.DataFrame) -> str:

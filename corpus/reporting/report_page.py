@@ -76,6 +76,17 @@ def quotation(text: str, limit: int = 600) -> str:
     return f"<pre>{escape(text[:limit])}{'…' if len(text) > limit else ''}</pre>"
 
 
+def side_by_side(*columns: tuple[str, Sequence[tuple[str, bool]]]) -> str:
+    """Texts beside each other: columns of (heading, pieces of text and whether each is marked)."""
+    cells = (
+        f"<div><b>{escape(title)}</b><pre>"
+        + "".join(f"<mark>{escape(text)}</mark>" if marked else escape(text) for text, marked in pieces)
+        + "</pre></div>"
+        for title, pieces in columns
+    )
+    return f'<div class="pair">{"".join(cells)}</div>'
+
+
 def tiles(values: Mapping[str, str]) -> str:
     """The few numbers that matter, large."""
     cells = (

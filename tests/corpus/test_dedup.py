@@ -90,7 +90,8 @@ def pairs(clusters: set[frozenset[int]]) -> set[tuple[int, ...]]:
 def test_finds_planted_near_duplicates_like_brute_force(tmp_path: Path) -> None:
     texts = family_corpus(1)
     ids = [f"a-{row}" for row in range(len(texts))]
-    dedup_documents([write(tmp_path / "a.parquet", texts)], tmp_path / "out", workers=1)
+    path = write(tmp_path / "a.parquet", texts)
+    dedup_documents([path], tmp_path / "out", linkage="single", workers=1)
     expected, found = pairs(brute_clusters(texts, 0.8)), pairs(found_clusters(tmp_path / "out", ids))
     assert len(expected) > 50
     assert found <= expected, "every joined pair is verified"
@@ -153,7 +154,7 @@ def test_clusters_do_not_depend_on_the_order_of_the_input(tmp_path: Path) -> Non
         rows = order[part::3]
         write(tmp_path / "two" / f"{part}.parquet", [texts[r] for r in rows], id=[ids[r] for r in rows])
     for name in ("one", "two"):
-        dedup_documents([tmp_path / name], tmp_path / f"out-{name}", workers=1)
+        dedup_documents([tmp_path / name], tmp_path / f"out-{name}", linkage="single", workers=1)
     assert found_clusters(tmp_path / "out-one", ids) == found_clusters(tmp_path / "out-two", ids)
     first, second = (
         table(tmp_path / f"out-{name}", "edges")["jaccard"].sort().to_list() for name in ("one", "two")

@@ -20,7 +20,7 @@ class Signed:
     """Signed documents in memory: `columns` of keys and the shingle sets."""
 
     def __init__(self, sets: Sequence[np.ndarray], **columns: np.ndarray) -> None:
-        self.rows, self.row_type = len(sets), np.dtype(np.uint32)
+        self.rows, self.row_type, self.by_signature = len(sets), np.dtype(np.uint32), False
         self.sizes = np.array([len(items) for items in sets], dtype=np.uint32)
         self._sets, self._columns = sets, columns
 

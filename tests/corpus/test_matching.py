@@ -40,10 +40,12 @@ def test_predictions_are_the_published_ones() -> None:
 
 
 def test_bands_by_hand_and_for_a_threshold() -> None:
-    assert choose_matching(bands=3, rows=7, ngram=2).parameters() == {
-        "threshold": 0.8, "ngram": 2, "bands": 3, "rows": 7
-    }  # fmt: skip
-    assert choose_matching().parameters() == {"threshold": 0.8, "ngram": 5, "bands": 14, "rows": 8}
+    by_hand = choose_matching(bands=3, rows=7, ngram=2)
+    assert (by_hand.banding, by_hand.ngram, by_hand.threshold) == (Banding(3, 7), 2, 0.8)
+    others = {"verify": "jaccard", "linkage": "star"}
+    assert choose_matching().parameters() == {"threshold": 0.8, "ngram": 5, "bands": 14, "rows": 8, **others}
+    unverified = choose_matching(0.8, verify="none").parameters()
+    assert unverified == {"ngram": 5, "bands": 14, "rows": 8, "verify": "none", "linkage": "single"}
 
 
 CONTRADICTIONS = [
@@ -56,6 +58,9 @@ CONTRADICTIONS = [
     ({"bands": 1000, "rows": 1000}, "--bands times --rows"),
     ({"threshold": float("nan")}, "--threshold"),
     ({"ngram": 0}, "--ngram"),
+    ({"verify": "x"}, "unknown --verify `x`; choose jaccard, signature, none"),
+    ({"linkage": "x"}, "unknown --linkage `x`; choose star, single"),
+    ({"verify": "none", "linkage": "star"}, "--linkage star needs a similarity"),
 ]
 
 

@@ -6,6 +6,7 @@ import random
 import re
 
 import numpy as np
+import polars as pl
 import pytest
 from datasketch import MinHash
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from corpus.core.errors import UsageError
 from corpus.duplicates.exact import normalise
 from corpus.duplicates.minhash import Banding, band_keys, choose_banding, jaccard, set_keys, signatures
+from corpus.duplicates.normalised import normalise_texts
 from corpus.duplicates.shingles import shingle_sets
 from corpus.duplicates.union_find import new_sets, roots, unite
 
@@ -47,7 +49,7 @@ def brute_jaccard(left: set, right: set) -> float:
 
 
 def one_set(text: str, size: int = 5) -> np.ndarray:
-    values, _ = shingle_sets([normalise(text)], size)
+    values, _ = shingle_sets(normalise_texts(pl.Series([text])), size)
     return values
 
 
@@ -58,7 +60,7 @@ WORDS = st.lists(st.sampled_from(VOCABULARY), max_size=25)
 @given(WORDS, WORDS, st.integers(1, 6))
 def test_jaccard_of_shingles_is_that_of_word_tuples(left: list[str], right: list[str], size: int) -> None:
     texts = [normalise(" ".join(words)) for words in (left, right)]
-    values, offsets = shingle_sets(texts, size)
+    values, offsets = shingle_sets(normalise_texts(pl.Series(texts)), size)
     expected = [brute_shingles(text, size) for text in texts]
     assert np.diff(offsets).tolist() == [len(shingles) for shingles in expected]
     found = jaccard(values[: offsets[1]], values[offsets[1] :])

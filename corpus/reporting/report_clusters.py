@@ -1,0 +1,128 @@
+"""The report's section on duplicates: sizes of clusters, what ran away, pairs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from corpus.core.files import read_json, stable_fraction
+from corpus.duplicates.runaway import CRITERIA, FIGURES
+from corpus.reporting import report_page as html
+from corpus.reporting.pairs import DEFAULT_NGRAM, Pair, Side, load_pairs, partner, shown_parts
+
+_CLUSTERS = 8
+_MEMBERS = 50
+_PAIRS = 3  # drawn, and as many of the least alike
+_PARTS = 40
+_SIZES = (2, 3, 4, 5, 10, 100, 1000, 10_000)
+_SIMILARITIES = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0)
+_NAMED = ("id", "url", "origin", "cluster", "kept", "kept_id", "jaccard")
+
+
+def duplicate_clusters(step: Path) -> str:
+    """HTML about a step's `clusters/`: how many of which size, how alike, which ran away, examples."""
+    title = html.heading(step.name)
+    if not list((step / "clusters").glob("*.parquet")):
+        return title + html.paragraph("No duplicates were found.", soft=True)
+    members = pl.scan_parquet(step / "clusters" / "*.parquet")
+    names = members.collect_schema().names()
+    about = [pl.first(name) for name in FIGURES if name in names and name != "members"]
+    clusters = members.group_by("cluster").agg(pl.len().alias("members"), *about).collect()
+    clusters = clusters.sort(["members", "cluster"], descending=[True, False])
+    parts = [html.heading(f"{step.name}: {clusters.height:,} clusters"), html.card(_sizes(clusters))]
+    if set(_NAMED) <= set(names):
+        parts.append(html.card(_similarities(members)))
+    if "runaway" in names:
+        parts.append(_runaway(clusters.filter("runaway")))
+    if set(_NAMED) <= set(names):
+        ngram = read_json(step / "manifest.json").get("parameters", {}).get("ngram", DEFAULT_NGRAM)
+        parts += [_side_by_side(pair) for pair in load_pairs(step, list(_examples(members)), ngram)]
+    parts += [_listed(members, row, names) for row in clusters.head(_CLUSTERS).iter_rows(named=True)]
+    return "".join(parts)
+
+
+def _sizes(clusters: pl.DataFrame) -> str:
+    return html.paragraph("Clusters by their number of documents") + _bars(
+        clusters["members"], [float(size) for size in _SIZES], lambda low, high: _range(int(low), high), "clusters"
+    )
+
+
+def _range(low: int, high: float | None) -> str:
+    if high is None:
+        return f"{low:,} and more"
+    return f"{low:,}" if int(high) == low + 1 else f"{low:,} to {int(high) - 1:,}"
+
+
+def _similarities(members: pl.LazyFrame) -> str:
+    """How much what is removed resembles what is kept."""
+    values = members.filter(~pl.col("kept")).select("jaccard").collect()["jaccard"]
+    return html.paragraph("Removed documents by their Jaccard similarity with the kept one") + _bars(
+        values, _SIMILARITIES, lambda low, high: "1" if high is None else f"{low:g} to {high:g}", "documents"
+    )
+
+
+def _bars(values: pl.Series, edges: Sequence[float], name: Callable[[float, float | None], str], unit: str) -> str:
+    """Bars of how many values lie from one edge to the next, behind the last of all from there on."""
+    counts = [
+        int(((values >= low) & (values < high)).sum() if high is not None else (values >= low).sum())
+        for low, high in zip(edges, [*edges[1:], None], strict=True)
+    ]
+    rows = [
+        (name(low, high), (("s0", float(count)),), f"{count:,} {unit}")
+        for low, high, count in zip(edges, [*edges[1:], None], counts, strict=True)
+        if count
+    ]
+    return html.bars(rows)
+
+
+def _runaway(clusters: pl.DataFrame) -> str:
+    if not clusters.height:
+        return html.paragraph(f"No cluster has run away ({CRITERIA}).", soft=True)
+    names = ["cluster", *FIGURES[:-1]]
+    table = html.table(clusters.select(names).head(20).to_dicts())
+    text = f"Clusters that have run away along a chain of pairs ({CRITERIA}): {clusters.height:,}."
+    return html.card(html.paragraph(text), table)
+
+
+def _examples(members: pl.LazyFrame) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Pairs of a kept and a near duplicate: those least alike, and some drawn by a hash of their id."""
+    near = members.filter(~pl.col("kept") & (pl.col("jaccard") < 1)).select(_NAMED).collect()
+    near = near.sort("jaccard", "id", "origin").with_row_index("place")
+    draws = pl.Series([stable_fraction(str(name)) for name in near["id"]], dtype=pl.Float64)
+    chosen = pl.concat(
+        [near.head(_PAIRS), near.with_columns(draws.alias("draw")).sort("draw").select(near.columns).head(_PAIRS)]
+    )
+    for row in chosen.unique("place").sort("place").iter_rows(named=True):
+        others = members.filter(pl.col("cluster") == row["cluster"]).select(_NAMED).collect().to_dicts()
+        other = partner(row, others)
+        if other is not None:
+            yield row, other
+
+
+def _side_by_side(pair: Pair) -> str:
+    numbers = f"{pair.shared_shingles:,} of {pair.all_shingles:,} shingles in common"
+    title = f"{pair.left.id} and {pair.right.id}: Jaccard similarity {pair.jaccard:.3f}, {numbers}"
+    return html.details(title, html.side_by_side(*map(_column, (pair.left, pair.right))))
+
+
+def _column(side: Side) -> tuple[str, list[tuple[str, bool]]]:
+    """A side's heading, and its text as (piece, whether it is marked)."""
+    parts, others = shown_parts(side, _PARTS)
+    pieces = [(f"{part.before}{_gap(part.left_out)}{part.after}", part.shared) for part in parts]
+    if others:
+        pieces.append((f" … {others:,} other parts …", False))
+    return f"{'kept' if side.kept else 'removed'}: {side.url or side.id}", pieces
+
+
+def _gap(characters: int) -> str:
+    return f" … {characters:,} characters … " if characters else ""
+
+
+def _listed(members: pl.LazyFrame, row: dict[str, Any], names: Sequence[str]) -> str:
+    found = members.filter(pl.col("cluster") == row["cluster"]).head(_MEMBERS).collect()
+    shown = [name for name in ("id", "url", "kept", "jaccard") if name in names]
+    like = found.sort("kept", descending=True)["url"][0] or row["cluster"]
+    return html.details(f"{row['members']:,} documents like {like}", html.table(found.select(shown).to_dicts()))
