@@ -59,6 +59,8 @@ def _show(finding: Finding) -> None:
         print_summary("evaluation items, in the text as it came in", finding.hits, as_json=False)
     if finding.cluster.get("others"):
         print_summary("others of the cluster", finding.cluster["others"], as_json=False)
+    if finding.lines:
+        print_summary("lines that went, in the text as it came in", finding.lines, as_json=False)
     if finding.pair:
         print_pair(finding.pair)
 

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from corpus.duplicates.shingles import mix
+
 Blocks = npt.NDArray[np.uint64]
 Keys = npt.NDArray[np.uint64]
 
@@ -69,14 +71,6 @@ def expected_rate(bits: float, probes: int) -> float:
     return float((np.exp(logarithms) * full**probes).sum())
 
 
-@njit(cache=True, inline="always")
-def mixed(value: np.uint64) -> np.uint64:
-    """The finaliser of SplitMix64 (Steele et al. 2014): every bit of the result depends on all of `value`."""
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
-
-
 @njit(cache=True)
 def count_present(blocks: Blocks, probes: int, keys: Keys) -> int:
     """How many of some keys are in the filter, by what it knows."""
@@ -84,10 +78,10 @@ def count_present(blocks: Blocks, probes: int, keys: Keys) -> int:
     for number in range(len(keys)):
         key = keys[number]
         block = _block(blocks, key)
-        places, present = mixed(key + _STEP), np.uint64(1)
+        places, present = mix(key + _STEP), np.uint64(1)
         for probe in range(probes):
             if probe % _PLACES_IN_A_WORD == 0 and probe:
-                places = mixed(key + _STEP * np.uint64(probe))
+                places = mix(key + _STEP * np.uint64(probe))
             place = places & _PLACE
             present &= blocks[block, place >> np.uint64(6)] >> (place & np.uint64(63))
             places >>= _PLACE_BITS
@@ -102,10 +96,10 @@ def insert(blocks: Blocks, probes: int, keys: Keys) -> int:
     for number in range(len(keys)):
         key = keys[number]
         block = _block(blocks, key)
-        places, changed = mixed(key + _STEP), False
+        places, changed = mix(key + _STEP), False
         for probe in range(probes):
             if probe % _PLACES_IN_A_WORD == 0 and probe:
-                places = mixed(key + _STEP * np.uint64(probe))
+                places = mix(key + _STEP * np.uint64(probe))
             place = places & _PLACE
             bit = np.uint64(1) << (place & np.uint64(63))
             changed |= (blocks[block, place >> np.uint64(6)] & bit) == 0

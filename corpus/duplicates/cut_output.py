@@ -7,12 +7,13 @@ import polars as pl
 
 from corpus.core.engine import UnitOutput
 from corpus.duplicates.lines import Flags, Lines, cut_lines
-from corpus.duplicates.utf8 import Texts, as_column, cut_out
+from corpus.duplicates.normalised import Utf8
+from corpus.duplicates.utf8 import as_column, cut_out
 
 
 def write_cut(
     frame: pl.DataFrame,
-    texts: Texts,
+    texts: Utf8,
     lines: Lines,
     gone: Flags,
     evidence: pl.DataFrame,

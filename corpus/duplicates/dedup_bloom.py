@@ -33,8 +33,8 @@ from corpus.duplicates.ngram_decisions import (
     decisions_of,
     ordered_pass,
 )
+from corpus.duplicates.normalised import utf8
 from corpus.duplicates.scoped import read_scoped
-from corpus.duplicates.utf8 import as_bytes
 
 REASON = "seen_ngrams"
 _STAGES = ("counted", "decided")
@@ -130,7 +130,7 @@ def _write_unit(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:
     threshold = parameters["threshold"]
     rows = line = 0
     for frame in read_documents(unit, output):
-        texts = as_bytes(frame["text"])
+        texts = utf8(frame["text"])
         lines = find_lines(texts)
         all_of, known = (of[line : line + len(lines.keys)] for of in (ngrams, seen))
         if len(all_of) < len(lines.keys):

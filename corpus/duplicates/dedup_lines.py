@@ -25,8 +25,8 @@ from corpus.duplicates.dedup_group import NO_BOUND
 from corpus.duplicates.line_keys import LineTask, is_signed, sign_lines, stored_size
 from corpus.duplicates.line_repeats import find_repeats, range_tasks, repeats_of
 from corpus.duplicates.lines import find_lines
+from corpus.duplicates.normalised import utf8
 from corpus.duplicates.scoped import read_scoped
-from corpus.duplicates.utf8 import as_bytes
 
 REASON = "duplicate_lines"
 _KEEP = ("first", "none")
@@ -92,7 +92,7 @@ def _write_unit(unit: Unit, _: Parameters, output: UnitOutput) -> None:
     repeats, first_ids, first_offsets = repeats_of(output.directory, unit.index)
     rows = line = 0
     for frame in read_documents(unit, output):
-        texts = as_bytes(frame["text"])
+        texts = utf8(frame["text"])
         lines = find_lines(texts)
         low, high = np.searchsorted(repeats, [line, line + len(lines.keys)])
         gone = np.zeros(len(lines.keys), dtype=np.bool_)

@@ -18,8 +18,9 @@ from corpus.core.files import write_atomically
 from corpus.core.inputs import Unit
 from corpus.core.workers import tick
 from corpus.duplicates.lines import find_lines
+from corpus.duplicates.normalised import utf8
 from corpus.duplicates.scoped import read_scoped, scopes
-from corpus.duplicates.utf8 import as_bytes, as_column, cut_out
+from corpus.duplicates.utf8 import as_column, cut_out
 
 KINDS = {
     "keys": np.dtype("<u8"),
@@ -73,16 +74,16 @@ def sign_lines(task: LineTask) -> None:
     found: dict[str, list[np.ndarray]] = {name: [np.empty(0, kind)] for name, kind in KINDS.items()}
     count = size = 0
     for frame in read_scoped(task.unit, task.scope, ["id", "text", "origin"], task.strict):
-        lines = find_lines(as_bytes(frame["text"]))
+        lines = find_lines(utf8(frame["text"]))
         keys = lines.keys ^ np.repeat(scopes(frame, task.scope), np.diff(lines.firsts))
         found["keys"].append(keys[lines.compared])
         found["places"].append((np.flatnonzero(lines.compared) + count).astype(np.uint32))
         found["offsets"].append(lines.offsets.astype(np.uint32))
-        ids = as_bytes(frame["id"])
-        found["ids"].append(ids.data)
-        found["id_ends"].append((ids.offsets[1:] + size).astype(np.uint64))
+        ids = utf8(frame["id"])
+        found["ids"].append(ids.data[ids.offsets[0] : ids.offsets[-1]])
+        found["id_ends"].append((ids.offsets[1:] - ids.offsets[0] + size).astype(np.uint64))
         found["firsts"].append((lines.firsts[:-1] + count).astype(np.uint32))
-        count, size = count + len(lines.keys), size + len(ids.data)
+        count, size = count + len(lines.keys), size + int(ids.offsets[-1] - ids.offsets[0])
         tick(frame.height)
     arrays = {name: np.concatenate(parts) for name, parts in found.items()}
     order = np.argsort(arrays["keys"], kind="stable")

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from corpus.duplicates.utf8 import Bytes, Positions, Texts, code_point
+from corpus.duplicates.normalised import Bytes, Offsets, Utf8, decode
 from corpus.text.characters import CONTENT, DIGIT, PUNCTUATION, SPACE, character_table, lower_table
 
 Table = npt.NDArray[np.uint32]
@@ -37,29 +37,29 @@ class Lines(NamedTuple):
     a duplicate.
     """
 
-    starts: Positions
-    ends: Positions
-    firsts: Positions
-    offsets: Positions
+    starts: Offsets
+    ends: Offsets
+    firsts: Offsets
+    offsets: Offsets
     keys: Hashes
     compared: Flags
 
 
 class Cut(NamedTuple):
-    """Texts without some of their lines.
+    """Utf8 without some of their lines.
 
     `texts`: what is left. `starts` and `ends` [cut lines]: the span of bytes that went with each line, which has a
     line end and the blank lines beside it; `offsets` and `lengths`: the same in characters of its text.
     """
 
-    texts: Texts
-    starts: Positions
-    ends: Positions
-    offsets: Positions
-    lengths: Positions
+    texts: Utf8
+    starts: Offsets
+    ends: Offsets
+    offsets: Offsets
+    lengths: Offsets
 
 
-def find_lines(texts: Texts) -> Lines:
+def find_lines(texts: Utf8) -> Lines:
     """The lines of each text with their keys.
 
     A line ends in a line feed alone. Its key is a 64-bit hash of its letters, marks and symbols in lower case,
@@ -77,7 +77,7 @@ def find_lines(texts: Texts) -> Lines:
     return lines._replace(**{name: getattr(lines, name)[:count] for name in lines._fields if name != "firsts"})
 
 
-def cut_lines(texts: Texts, lines: Lines, gone: Flags) -> Cut:
+def cut_lines(texts: Utf8, lines: Lines, gone: Flags) -> Cut:
     """Take lines out of texts; `gone` [lines] says which. What is left of a text of which no line stays is empty.
 
     With a line goes what stands between it and the next one, or the one before where no later one stays: so
@@ -87,7 +87,7 @@ def cut_lines(texts: Texts, lines: Lines, gone: Flags) -> Cut:
     spans = [np.empty(taken, dtype=np.int64) for _ in range(4)]
     data, offsets = np.empty(len(texts.data), dtype=np.uint8), np.zeros(len(texts.offsets), dtype=np.int64)
     _cut(*texts, lines.starts, lines.ends, lines.firsts, gone, data, offsets, *spans)
-    return Cut(Texts(data[: offsets[-1]], offsets), *spans)
+    return Cut(Utf8(data[: offsets[-1]], offsets), *spans)
 
 
 @lru_cache(maxsize=1)
@@ -105,12 +105,12 @@ def _compared_characters() -> Table:
 @njit(cache=True)
 def _find(
     data: Bytes,
-    places: Positions,
+    places: Offsets,
     table: Table,
-    starts: Positions,
-    ends: Positions,
-    firsts: Positions,
-    offsets: Positions,
+    starts: Offsets,
+    ends: Offsets,
+    firsts: Offsets,
+    offsets: Offsets,
     keys: Hashes,
     compared: Flags,
 ) -> int:
@@ -127,9 +127,8 @@ def _find(
                     seen = table[data[at]]
                     at += 1
                 else:
-                    code, width = code_point(data, at)
+                    code, at = decode(data, at)
                     seen = table[code]
-                    at += width
                 characters += 1
                 if seen == _BLANK:
                     gap = True
@@ -161,17 +160,17 @@ def _mixed(key: np.uint64, value: np.uint64) -> np.uint64:
 @njit(cache=True)
 def _cut(
     data: Bytes,
-    places: Positions,
-    starts: Positions,
-    ends: Positions,
-    firsts: Positions,
+    places: Offsets,
+    starts: Offsets,
+    ends: Offsets,
+    firsts: Offsets,
     gone: Flags,
     left: Bytes,
-    left_offsets: Positions,
-    span_starts: Positions,
-    span_ends: Positions,
-    span_offsets: Positions,
-    span_lengths: Positions,
+    left_offsets: Offsets,
+    span_starts: Offsets,
+    span_ends: Offsets,
+    span_offsets: Offsets,
+    span_lengths: Offsets,
 ) -> None:
     size = span = 0
     for text in range(len(places) - 1):

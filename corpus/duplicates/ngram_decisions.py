@@ -18,9 +18,9 @@ from corpus.core.inputs import Unit
 from corpus.core.workers import tick
 from corpus.duplicates.bloom_filter import BLOCK_BYTES, Blocks, false_positive_rate, new_filter
 from corpus.duplicates.lines import find_lines
+from corpus.duplicates.normalised import utf8
 from corpus.duplicates.paragraph_ngrams import count_ngrams, filter_paragraphs
 from corpus.duplicates.scoped import read_scoped, scopes
-from corpus.duplicates.utf8 import as_bytes
 
 _ROW = np.dtype([("ngrams", "<u4"), ("seen", "<u4")])
 _TEXT_A_CHECKPOINT = (
@@ -49,7 +49,7 @@ def count_unit(task: NgramTask) -> None:
     """Count the n-grams of one unit."""
     total = documents = 0
     for frame in read_scoped(task.unit, task.scope, _COLUMNS, task.strict):
-        texts = as_bytes(frame["text"])
+        texts = utf8(frame["text"])
         total += int(count_ngrams(texts, find_lines(texts), task.ngram).sum())
         documents += frame.height
         tick(frame.height)
@@ -81,7 +81,7 @@ class OrderedPass:
         found = [np.empty(0, dtype=_ROW)]
         documents = 0
         for frame in read_scoped(unit, self.scope, _COLUMNS, self.strict):
-            texts = as_bytes(frame["text"])
+            texts = utf8(frame["text"])
             lines = find_lines(texts)
             how = self.ngram, self.threshold, self.blocks, self.probes
             ngrams, seen, new = filter_paragraphs(texts, lines, scopes(frame, self.scope), *how)
@@ -90,7 +90,7 @@ class OrderedPass:
             found.append(rows)
             documents += frame.height
             self.inserted += new
-            self._bytes_since += len(texts.data)
+            self._bytes_since += int(texts.offsets[-1] - texts.offsets[0])
             tick(frame.height)
         with write_atomically(_decided_path(self.output, unit.index)) as temporary:
             temporary.write_bytes(np.int64(documents).tobytes() + np.concatenate(found).tobytes())

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from corpus.duplicates.bloom_filter import Blocks, Keys, count_present, insert, mixed
+from corpus.duplicates.bloom_filter import Blocks, Keys, count_present, insert
 from corpus.duplicates.lines import Lines, Table
-from corpus.duplicates.shingles import UNSPACED
-from corpus.duplicates.utf8 import Bytes, Positions, Texts, code_point
-from corpus.text.characters import CONTENT, character_table, lower_table
+from corpus.duplicates.normalised import Bytes, Offsets, Utf8, decode
+from corpus.duplicates.shingles import IDEOGRAPH, SEPARATOR, mix, word_classes
+from corpus.text.characters import lower_table
 
 Counts = npt.NDArray[np.uint32]
 
@@ -25,7 +25,7 @@ _BASIS = np.uint64(0xCBF29CE484222325)
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
-def count_ngrams(texts: Texts, lines: Lines, size: int) -> Counts:
+def count_ngrams(texts: Utf8, lines: Lines, size: int) -> Counts:
     """How many n-grams of `size` words each line has; shape [lines]."""
     found = np.empty(len(lines.starts), dtype=np.uint32)
     _count(texts.data, lines.starts, lines.ends, _word_characters(), size, found)
@@ -33,7 +33,7 @@ def count_ngrams(texts: Texts, lines: Lines, size: int) -> Counts:
 
 
 def filter_paragraphs(
-    texts: Texts,
+    texts: Utf8,
     lines: Lines,
     scopes: Keys,
     size: int,
@@ -68,10 +68,9 @@ def filter_paragraphs(
 @lru_cache(maxsize=1)
 def _word_characters() -> Table:
     """What each code point is in words: a separator, or its lower case, with bits (letter, word of its own)."""
-    content = (character_table() & CONTENT) != 0
-    table = np.where(content, lower_table() | np.uint32(_LETTER), np.uint32(_SEPARATOR))
-    for first, last in UNSPACED:
-        table[first : last + 1][content[first : last + 1]] |= np.uint32(_WORD)
+    classes, table = word_classes(), lower_table() | np.uint32(_LETTER)
+    table[classes == IDEOGRAPH] |= np.uint32(_WORD)
+    table[classes == SEPARATOR] = _SEPARATOR
     return table
 
 
@@ -85,12 +84,11 @@ def _split(data: Bytes, at: int, stop: int, table: Table, words: Keys) -> int:
             seen = table[data[at]]
             at += 1
         else:
-            code, width = code_point(data, at)
+            code, at = decode(data, at)
             seen = table[code]
-            at += width
         alone = (seen & np.uint32(_WORD)) != 0
         if inside and (seen == _SEPARATOR or alone):
-            words[count] = mixed(key)
+            words[count] = mix(key)
             count += 1
             key, inside = _BASIS, False
         if seen != _SEPARATOR:
@@ -98,17 +96,17 @@ def _split(data: Bytes, at: int, stop: int, table: Table, words: Keys) -> int:
             key ^= key >> np.uint64(32)
             inside = True
             if alone:
-                words[count] = mixed(key)
+                words[count] = mix(key)
                 count += 1
                 key, inside = _BASIS, False
     if inside:
-        words[count] = mixed(key)
+        words[count] = mix(key)
         count += 1
     return count
 
 
 @njit(cache=True)
-def _longest(starts: Positions, ends: Positions) -> int:
+def _longest(starts: Offsets, ends: Offsets) -> int:
     longest = 0
     for line in range(len(starts)):
         longest = max(longest, ends[line] - starts[line])
@@ -116,7 +114,7 @@ def _longest(starts: Positions, ends: Positions) -> int:
 
 
 @njit(cache=True)
-def _count(data: Bytes, starts: Positions, ends: Positions, table: Table, size: int, found: Counts) -> None:
+def _count(data: Bytes, starts: Offsets, ends: Offsets, table: Table, size: int, found: Counts) -> None:
     words = np.empty(_longest(starts, ends) + 1, dtype=np.uint64)
     for line in range(len(starts)):
         found[line] = max(0, _split(data, starts[line], ends[line], table, words) - size + 1)
@@ -125,8 +123,8 @@ def _count(data: Bytes, starts: Positions, ends: Positions, table: Table, size: 
 @njit(cache=True)
 def _filter(
     data: Bytes,
-    starts: Positions,
-    ends: Positions,
+    starts: Offsets,
+    ends: Offsets,
     scopes: Keys,
     table: Table,
     size: int,
@@ -150,7 +148,7 @@ def _filter(
             if word >= size:
                 value -= words[word - size] * oldest
             if word >= size - 1:
-                keys[number] = mixed(value ^ scopes[line])
+                keys[number] = mix(value ^ scopes[line])
                 number += 1
         known = count_present(blocks, probes, keys[:number])
         ngrams[line], seen[line] = number, known

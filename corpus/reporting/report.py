@@ -12,6 +12,7 @@ from corpus.core.files import read_json, write_atomically
 from corpus.core.parquet_files import open_parquet
 from corpus.reporting import report_page as html
 from corpus.reporting.ledger_numbers import sum_groups
+from corpus.reporting.removed_lines import lines_section
 from corpus.reporting.report_clusters import duplicate_clusters
 from corpus.reporting.report_filter import FilterReport, filter_report
 from corpus.reporting.samples import choose_samples
@@ -63,6 +64,8 @@ def corpus_sections(steps: Sequence[Path]) -> list[tuple[str, str]]:
         "Signals and their limits": "".join(report.signals() for report in filters.values()),
         "Duplicate clusters": "".join(duplicate_clusters(step) for step in steps if (step / "clusters").is_dir()),
     }
+    cut = [step for step in steps if "lines_removed" in manifests[step].get("counts", {})]
+    parts["Lines that went"] = "".join(lines_section(step, manifests[step]) for step in cut)
     last = [step for step in steps if (step / "documents").is_dir()]
     if last:
         parts["What remains"] = _remaining(last[-1], groups[last[-1]])

@@ -22,6 +22,7 @@ from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.output import Claim
 from corpus.duplicates.cut_output import put_back
 from corpus.duplicates.dedup_bloom import dedup_ngrams
+from corpus.reporting.explain import explain_document
 from tests.corpus.test_dedup import fail_on_call, files, table, write
 from tests.corpus.test_lines import plain_lines
 from tests.programs import ONE, call, start
@@ -221,3 +222,17 @@ def test_wrong_arguments(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong)).replace("_", "-")):
         dedup_ngrams([path], tmp_path / "out", **wrong)
     assert not (tmp_path / "out").exists()
+
+
+def test_explain_and_report(tmp_path: Path) -> None:
+    words = "one two three four five six seven"
+    path = write(tmp_path / "a.parquet", [words, f"new words here\n{words}\nand more of a document", words])
+    dedup_ngrams([path], tmp_path / "out", ngram=3, workers=1)
+    (kept,) = explain_document("a-1", [tmp_path / "out"])
+    assert kept.lines == [{"offset": 15, "length": 34, "text": words, "ngrams": 5, "seen": 5}]
+    (removed,) = explain_document("a-2", [tmp_path / "out"])
+    assert removed.document["reason"] == "seen_ngrams"
+    assert call("corpus", "report", tmp_path / "out", "-o", tmp_path / "report.html").status == 0
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "2 of 5 lines went" in page
+    assert "seen before" in page

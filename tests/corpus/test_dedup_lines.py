@@ -22,6 +22,7 @@ from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.output import Claim
 from corpus.duplicates.cut_output import put_back
 from corpus.duplicates.dedup_lines import dedup_lines
+from corpus.reporting.explain import explain_document
 from tests.corpus.test_dedup import fail_on_call, files, table, write
 from tests.corpus.test_lines import plain_key, plain_lines
 from tests.programs import ONE, call, start
@@ -180,3 +181,22 @@ def test_wrong_arguments_and_empty_input(tmp_path: Path) -> None:
     with pytest.raises(ZeroToOneError, match="no documents to read"):
         dedup_lines([tmp_path / "in.jsonl"], tmp_path / "none", workers=1)
     assert not (tmp_path / "out").exists()
+
+
+def test_explain_and_report(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", ["Menu <b>\nown", "menu b\nother", "x\nMENU [b]\ny", "menu b"])
+    dedup_lines([path], tmp_path / "out", workers=1)
+    (kept,) = explain_document("a-2", [tmp_path / "out"])
+    line = {"offset": 2, "length": 9, "text": "MENU [b]", "first_id": "a-0", "first_offset": 0}
+    assert kept.lines == [line]
+    (removed,) = explain_document("a-3", [tmp_path / "out"])
+    assert (removed.kept, removed.document["reason"]) == (False, "duplicate_lines")
+    assert [line["first_id"] for line in removed.lines] == ["a-0"]
+    shown = call("corpus", "explain", "a-2", tmp_path / "out")
+    assert "lines that went" in shown.out
+    assert "MENU" in shown.out
+    assert call("corpus", "report", tmp_path / "out", "-o", tmp_path / "report.html").status == 0
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "Lines that went" in page
+    assert "3 of 8 lines went" in page
+    assert "<b>" not in page.split("Lines that went", 1)[1].split("<h2", 1)[0]

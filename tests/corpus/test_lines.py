@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from corpus.duplicates.cut_output import put_back
 from corpus.duplicates.lines import cut_lines, find_lines
-from corpus.duplicates.utf8 import as_bytes, as_column, cut_out
+from corpus.duplicates.normalised import utf8
+from corpus.duplicates.utf8 import as_column, cut_out
 
 # Of one to four bytes, with case, digits of three scripts, marks, format characters and every kind of white space.
 ALPHABET = "aAbB01٣９ß中é\u0301İ.,!-$→😀。\u3000\u00a0 \t\r\x0b\x00\ufeff\u200b\u00ad\n\n\n"
@@ -48,14 +49,16 @@ def plain_lines(text: str) -> list[tuple[str, int, bool]]:
 @settings(deadline=None)
 @given(TEXTS)
 def test_columns_pass_through_bytes(texts: list[str]) -> None:
-    column = pl.Series(["x", *texts, None], dtype=pl.String)[1:]
-    assert as_column(as_bytes(column)).to_list() == [*texts, ""]
+    column = pl.Series(["before", *texts, "behind"], dtype=pl.String)[1:-1]
+    found = utf8(column)
+    assert as_column(found).to_list() == texts
+    assert as_column(cut_out(found.data, found.offsets[:-1], found.offsets[1:])).to_list() == texts
 
 
 @settings(deadline=None)
 @given(TEXTS)
 def test_lines_and_keys(texts: list[str]) -> None:
-    found = as_bytes(pl.Series(texts, dtype=pl.String))
+    found = utf8(pl.Series(texts, dtype=pl.String))
     lines = find_lines(found)
     expected = [line for text in texts for line in plain_lines(text)]
     assert as_column(cut_out(found.data, lines.starts, lines.ends)).to_list() == [line for line, _, _ in expected]
@@ -69,7 +72,7 @@ def test_lines_and_keys(texts: list[str]) -> None:
 def test_known_keys() -> None:
     same = ["Chapter 12: “The End”", "  chapter 45 the   END\r", "CHAPTER 00. THE END!", "chapter ٣٣ the end"]
     other = ["chapter 123 the end", "chapter 12 thé end", "chapter12 the end", "chapter 12 the end→"]
-    keys = find_lines(as_bytes(pl.Series(["\n".join(same + other)]))).keys.tolist()
+    keys = find_lines(utf8(pl.Series(["\n".join(same + other)]))).keys.tolist()
     assert len(set(keys[: len(same)])) == 1
     assert len(set(keys)) == 1 + len(other)
 
@@ -77,7 +80,7 @@ def test_known_keys() -> None:
 @settings(deadline=None)
 @given(TEXTS, st.randoms(use_true_random=False))
 def test_cut_texts_and_their_spans(texts: list[str], draw: object) -> None:
-    found = as_bytes(pl.Series(texts, dtype=pl.String))
+    found = utf8(pl.Series(texts, dtype=pl.String))
     lines = find_lines(found)
     gone = np.array([draw.random() < 0.5 for _ in lines.starts], dtype=bool)  # type: ignore[attr-defined]
     cut = cut_lines(found, lines, gone)
@@ -102,7 +105,7 @@ def test_cut_texts_and_their_spans(texts: list[str], draw: object) -> None:
 
 def test_paragraphs_keep_their_distance() -> None:
     text = "one\n\ntwo\n\n\nthree\nfour\n"
-    found = as_bytes(pl.Series([text] * 5))
+    found = utf8(pl.Series([text] * 5))
     lines = find_lines(found)
     which = [[0, 1, 0, 0], [0, 0, 0, 1], [1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]]
     left = as_column(cut_lines(found, lines, np.array(which, dtype=bool).ravel()).texts).to_list()
