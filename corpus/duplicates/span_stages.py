@@ -55,7 +55,7 @@ class Job:
 
     def keys(self, stage: str) -> KeyFiles:
         """The key files of a stage."""
-        return KeyFiles(tuple(self.path(stage, index, "keys") for index in range(self.units)))
+        return KeyFiles(folder(self.output) / stage, self.units)
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,12 @@ def range_tasks(job: Job, stage: str, memory: int, both: bool = False) -> tuple[
     """
     plan = folder(job.output) / f"{stage}-ranges.json"
     files = job.keys(stage)
+    sizes = files.summarise()
     ranges = [Range(*values) for values in read_json(plan)] if plan.exists() else None
     if ranges is None or any(one.room * BYTES_A_KEY > memory for one in ranges):
         for old in (folder(job.output) / f"{stage}-matches").glob("*"):
             old.unlink()
-        ranges = plan_ranges(files.bucket_sizes().tolist(), memory)
+        ranges = plan_ranges(sizes.tolist(), memory)
         write_json(plan, [list(asdict(one).values()) for one in ranges])
     targets = tuple(job.path(f"{stage}-matches", number, "bin") for number in range(len(ranges)))
     tasks = [RangeTask(files, *pair, both) for pair in zip(ranges, targets, strict=True)]
