@@ -10,6 +10,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -162,8 +164,8 @@ def _write_frame(frame: pl.DataFrame, spans: pl.DataFrame, cutting: bool, output
     texts: dict[int, str] = {}
     reasons: dict[int, str] = {}
     pieces: list[str] = []
-    for (row,), own in spans.group_by("row", maintain_order=True):
-        text, places = whole[row], list(own.select("offset", "length").iter_rows())
+    for row, own in groupby(spans.select("row", "offset", "length").iter_rows(), key=itemgetter(0)):
+        text, places = whole[row], [(offset, length) for _, offset, length in own]
         pieces += [text[offset : offset + length] for offset, length in places]
         left = cut(text, places)
         if not cutting:

@@ -14,8 +14,8 @@ from corpus.core.inputs import Unit
 from corpus.duplicates.span_keys import (
     MATCH,
     all_with,
-    index_path,
     keys_of,
+    read_index,
     read_matches,
     write_index,
 )
@@ -47,7 +47,7 @@ def find_unit_spans(task: UnitTask) -> None:
             wrong.append(keys_of(job.keys("windows"), segment, differing))
     with write_atomically(spans_path(job.output, unit)) as temporary:
         disjoint(pl.concat(found)).write_parquet(temporary)
-    write_index(_collisions(job, unit), np.unique(np.concatenate(wrong)))
+    write_index(_collisions(job, unit), np.unique(np.concatenate(wrong)).view(np.int64))
     write_json(job.path("spans", unit, "done"), {})
 
 
@@ -70,7 +70,7 @@ class _Windows:
         unit = self.unit_of(segment)
         path = self.job.path("windows", unit, "blocks")
         number = segment - int(self._firsts[unit])
-        first, last = (int(place) for place in np.load(index_path(path))[number : number + 2])
+        first, last = read_index(path, number, 2).tolist()
         blocks = np.fromfile(path, BLOCK, last - first, offset=first * BLOCK.itemsize)
         text = self.job.path("windows", unit, "text")
         data = np.memmap(text, dtype=np.uint8, mode="r") if len(blocks) else np.empty(0, dtype=np.uint8)
@@ -183,7 +183,7 @@ def resolve_collisions(job: Job, units: Sequence[Unit]) -> bool:
     """
     if _resolved_path(job).exists():
         return False
-    keys = np.unique(np.concatenate([np.load(index_path(_collisions(job, unit.index))) for unit in units]))
+    keys = np.unique(np.concatenate([read_index(_collisions(job, unit.index)).view(np.uint64) for unit in units]))
     if not len(keys):
         return False
     for unit in units:

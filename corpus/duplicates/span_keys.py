@@ -52,20 +52,32 @@ class KeyWriter:
 
 @dataclass(frozen=True)
 class KeyFiles:
-    """The key files of a stage, unit by unit; a unit's index lies beside its keys as `.npy`."""
+    """The key files of a stage, `units` of them in a folder; a unit's index lies beside its keys."""
 
-    paths: tuple[Path, ...]
+    folder: Path
+    units: int
+
+    def path(self, unit: int) -> Path:
+        """The keys of a unit."""
+        return self.folder / f"{unit:05d}.keys"
+
+    def summarise(self) -> npt.NDArray[np.int64]:
+        """Write what `firsts` reads, and return how many keys each bucket has over all units."""
+        sizes, segments = np.zeros(BUCKETS, dtype=np.int64), [0]
+        for unit in range(self.units):
+            index = self.index(unit)
+            sizes += np.diff(index, axis=1).sum(axis=0, dtype=np.int64)
+            segments.append(len(index))
+        write_index(self.folder / "segments", np.cumsum(segments))
+        return sizes
 
     def firsts(self) -> npt.NDArray[np.int64]:
         """The number of each unit's first segment, and the number of all; shape [units + 1]."""
-        return np.cumsum([0, *(len(_index(path)) for path in self.paths)])
+        return read_index(self.folder / "segments")
 
-    def bucket_sizes(self) -> npt.NDArray[np.int64]:
-        """How many keys each bucket has over all units."""
-        sizes = np.zeros(BUCKETS, dtype=np.int64)
-        for path in self.paths:
-            sizes += np.diff(_index(path), axis=1).sum(axis=0, dtype=np.int64)
-        return sizes
+    def index(self, unit: int) -> npt.NDArray[np.int64]:
+        """Where the buckets of a unit's segments begin, shape [segments, BUCKETS + 1]."""
+        return read_index(self.path(unit)).reshape(-1, BUCKETS + 1)
 
 
 @dataclass(frozen=True)
@@ -81,18 +93,18 @@ class Range:
 
 def index_path(path: Path) -> Path:
     """The index beside a key file."""
-    return path.with_name(f"{path.name}.npy")
+    return path.with_name(f"{path.name}.index")
 
 
 def write_index(path: Path, index: npt.NDArray[np.int64]) -> None:
     """Write an array beside the file that it describes."""
-    with write_atomically(index_path(path)) as temporary, temporary.open("wb") as file:
-        np.save(file, index)
+    with write_atomically(index_path(path)) as temporary:
+        temporary.write_bytes(index.astype("<i8").tobytes())
 
 
-def _index(path: Path) -> npt.NDArray[np.int64]:
-    index: npt.NDArray[np.int64] = np.load(index_path(path))
-    return index
+def read_index(path: Path, first: int = 0, count: int = -1) -> npt.NDArray[np.int64]:
+    """`count` numbers from the array beside a file, from `first` on; -1: all."""
+    return np.fromfile(index_path(path), dtype="<i8", count=count, offset=8 * first)
 
 
 def plan_ranges(sizes: Sequence[int], memory: int) -> list[Range]:
@@ -144,9 +156,9 @@ def keys_of(files: KeyFiles, segment: int, ordinals: Ordinals) -> Keys:
     """The keys of some things of a segment, in no order."""
     firsts = files.firsts()
     unit = int(np.searchsorted(firsts, segment, side="right")) - 1
-    index = _index(files.paths[unit])[segment - int(firsts[unit])]
+    index = files.index(unit)[segment - int(firsts[unit])]
     count = int(index[-1] - index[0])
-    stored = np.fromfile(files.paths[unit], _STORED, count, offset=int(index[0]) * _STORED.itemsize)
+    stored = np.fromfile(files.path(unit), _STORED, count, offset=int(index[0]) * _STORED.itemsize)
     keys: Keys = stored["key"][np.isin(stored["ordinal"], ordinals)]
     return keys
 
@@ -163,10 +175,9 @@ def read_matches(targets: Sequence[Path], segment: int) -> npt.NDArray[np.void]:
     """All MATCHes of a segment's things, by their ordinals."""
     found = [np.empty(0, dtype=MATCH)]
     for target in targets:
-        first, last = np.load(index_path(target), mmap_mode="r")[segment : segment + 2]
+        first, last = read_index(target, segment, 2).tolist()
         if last > first:
-            count = int(last - first)
-            found.append(np.fromfile(target, MATCH, count, offset=int(first) * MATCH.itemsize))
+            found.append(np.fromfile(target, MATCH, last - first, offset=first * MATCH.itemsize))
     matches = np.concatenate(found)
     return matches[np.argsort(matches["own"], kind="stable")]
 
@@ -184,10 +195,9 @@ class _Table(NamedTuple):
 
 def _stored(files: KeyFiles, wanted: Range) -> Iterator[tuple[int, npt.NDArray[np.void]]]:
     segment = 0
-    for path in files.paths:
-        index = _index(path)
-        with path.open("rb") as file:
-            for row in index:
+    for unit in range(files.units):
+        with files.path(unit).open("rb") as file:
+            for row in files.index(unit):
                 first, count = int(row[wanted.first]), int(row[wanted.last] - row[wanted.first])
                 if count:
                     file.seek(first * _STORED.itemsize)

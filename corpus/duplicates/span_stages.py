@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO, Protocol
 
 import numpy as np
 import polars as pl
@@ -29,7 +30,7 @@ from corpus.duplicates.span_keys import (
     write_index,
 )
 from corpus.duplicates.span_texts import BLOCK, StretchWriter
-from corpus.duplicates.span_windows import Measure, Place, Texts, Windows, find_anchors, find_windows
+from corpus.duplicates.span_windows import IN_PARTS, Measure, Place, Texts, Windows, find_anchors, find_windows
 
 SEGMENT_WINDOWS = 1 << 19  # a segment is of so many windows or more, up to twice
 
@@ -54,7 +55,7 @@ class Job:
 
     def keys(self, stage: str) -> KeyFiles:
         """The key files of a stage."""
-        return KeyFiles(tuple(self.path(stage, index, "keys") for index in range(self.units)))
+        return KeyFiles(folder(self.output) / stage, self.units)
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,12 @@ def range_tasks(job: Job, stage: str, memory: int, both: bool = False) -> tuple[
     """
     plan = folder(job.output) / f"{stage}-ranges.json"
     files = job.keys(stage)
+    sizes = files.summarise()
     ranges = [Range(*values) for values in read_json(plan)] if plan.exists() else None
     if ranges is None or any(one.room * BYTES_A_KEY > memory for one in ranges):
         for old in (folder(job.output) / f"{stage}-matches").glob("*"):
             old.unlink()
-        ranges = plan_ranges(files.bucket_sizes().tolist(), memory)
+        ranges = plan_ranges(sizes.tolist(), memory)
         write_json(plan, [list(asdict(one).values()) for one in ranges])
     targets = tuple(job.path(f"{stage}-matches", number, "bin") for number in range(len(ranges)))
     tasks = [RangeTask(files, *pair, both) for pair in zip(ranges, targets, strict=True)]
@@ -130,29 +132,18 @@ def _as_texts(column: pl.Series, scopes: np.ndarray) -> Texts:
     array = column.rechunk().to_arrow().cast(pa.large_string())
     _, offsets, data = array.buffers()
     places = np.frombuffer(offsets, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
-    return Texts(np.frombuffer(data or b"", dtype=np.uint8), places, scopes)
+    sizes = np.full((len(scopes), 2), IN_PARTS)
+    return Texts(np.frombuffer(data or b"", dtype=np.uint8), places, scopes, sizes)
 
 
 def find_unit_anchors(task: UnitTask) -> None:
-    """Write the keys of a unit's anchors."""
+    """Write the keys of a unit's anchors, and how many anchors and windows each text has."""
     job, index = task.job, task.unit.index
-    path = job.path("anchors", index, "keys")
-    found: list[np.ndarray] = []
-    with write_atomically(path) as temporary, temporary.open("wb") as file:
-        writer = KeyWriter(file)
-
-        def scan(texts: Texts, place: Place, _: pl.DataFrame, __: int) -> tuple[int, Place]:
-            anchors, windows, place = find_anchors(texts, place, job.measure, SEGMENT_WINDOWS)
-            found.append(anchors.copy())
-            return windows, place
-
-        def flush() -> None:
-            keys = np.concatenate(found)
-            writer.write(keys, np.arange(len(keys), dtype=np.uint32))
-            found.clear()
-
-        documents = _scan_unit(task, scan, flush, counted=True)
-    write_index(path, writer.index)
+    paths = [job.path("anchors", index, kind) for kind in ("keys", "sizes")]
+    with _open_all(paths) as (keys, sizes):
+        scanner = _AnchorScanner(job.measure, KeyWriter(keys), sizes)
+        documents = _scan_unit(task, scanner)
+    write_index(paths[0], scanner.keys.index)
     write_json(job.path("anchors", index, "done"), {"documents": documents})
 
 
@@ -160,25 +151,86 @@ def find_unit_windows(task: UnitTask) -> None:
     """Write the keys of a unit's windows whose anchors come again, and the text that they cover."""
     job, index = task.job, task.unit.index
     paths = [job.path("windows", index, kind) for kind in ("keys", "text", "blocks")]
-    with ExitStack() as stack:
-        places = [stack.enter_context(write_atomically(path)) for path in paths]
-        keys, text, blocks = (stack.enter_context(place.open("wb")) for place in places)
-        writer = _WindowWriter(task, KeyWriter(keys), StretchWriter(text))
-        documents = _scan_unit(task, writer.scan, lambda: blocks.write(writer.flush()))
+    with _open_all(paths) as (keys, text, blocks), job.path("anchors", index, "sizes").open("rb") as sizes:
+        scanner = _WindowScanner(task, sizes, KeyWriter(keys), StretchWriter(text), blocks)
+        documents = _scan_unit(task, scanner)
     if documents != documents_of(job.output, index):
         raise ZeroToOneError(f"{task.unit.path}: changed while it was read; use --overwrite")
-    write_index(paths[0], writer.keys.index)
-    write_index(paths[2], np.cumsum([0, *writer.block_counts]))
+    write_index(paths[0], scanner.keys.index)
+    write_index(paths[2], np.cumsum([0, *scanner.block_counts]))
     with write_atomically(job.path("windows", index, "ids")) as temporary:
-        pl.concat(writer.ids).write_parquet(temporary)
+        pl.concat(scanner.ids).write_parquet(temporary)
     write_json(job.path("windows", index, "done"), {})
 
 
-class _WindowWriter:
-    """Collects a segment's windows: `scan` adds to it, `flush` writes it and returns its blocks as bytes."""
+@contextmanager
+def _open_all(paths: Sequence[Path]) -> Iterator[list[IO[bytes]]]:
+    """Files to be written, which appear together."""
+    with ExitStack() as stack:
+        places = [stack.enter_context(write_atomically(path)) for path in paths]
+        yield [stack.enter_context(place.open("wb")) for place in places]
 
-    def __init__(self, task: UnitTask, keys: KeyWriter, stretches: StretchWriter) -> None:
-        self._task, self.keys, self._stretches = task, keys, stretches
+
+class _Scanner(Protocol):
+    def begin(self, texts: Texts, frame: pl.DataFrame, first_row: int) -> Texts:
+        """Take the next texts, and return them as they are to be scanned."""
+
+    def scan(self, texts: Texts, place: Place) -> tuple[int, Place]:
+        """Scan on from a place: how many windows there were, and the next place."""
+
+    def end(self, texts: Texts) -> None:
+        """The texts have been scanned."""
+
+    def flush(self) -> None:
+        """Write the segment that was scanned."""
+
+
+def _scan_unit(task: UnitTask, scanner: _Scanner) -> int:
+    """Scan a unit's texts, segment by segment; the number of documents. All passes have the same segments."""
+    scanned = row = 0
+    for frame, read in read_texts(task.job, task.unit):
+        texts, place = scanner.begin(read, frame, row), Place(0, int(read.offsets[0]), 0, 0)
+        while place.text < frame.height:
+            windows, place = scanner.scan(texts, place)
+            scanned += windows
+            if scanned >= SEGMENT_WINDOWS:
+                scanner.flush()
+                scanned = 0
+        scanner.end(texts)
+        row += frame.height
+        tick(frame.height)
+    if scanned:
+        scanner.flush()
+    return row
+
+
+class _AnchorScanner:
+    def __init__(self, measure: Measure, keys: KeyWriter, sizes: IO[bytes]) -> None:
+        self._measure, self.keys, self._sizes = measure, keys, sizes
+        self._found: list[np.ndarray] = []
+
+    def begin(self, texts: Texts, _: pl.DataFrame, __: int) -> Texts:
+        return texts
+
+    def scan(self, texts: Texts, place: Place) -> tuple[int, Place]:
+        anchors, windows, place = find_anchors(texts, place, self._measure, SEGMENT_WINDOWS)
+        self._found.append(anchors.copy())
+        return windows, place
+
+    def end(self, texts: Texts) -> None:
+        self._sizes.write(texts.sizes.tobytes())
+
+    def flush(self) -> None:
+        keys = np.concatenate(self._found)
+        self.keys.write(keys, np.arange(len(keys), dtype=np.uint32))
+        self._found.clear()
+
+
+class _WindowScanner:
+    def __init__(
+        self, task: UnitTask, sizes: IO[bytes], keys: KeyWriter, stretches: StretchWriter, blocks: IO[bytes]
+    ) -> None:
+        self._task, self._sizes, self.keys, self._stretches, self._file = task, sizes, keys, stretches, blocks
         self.block_counts: list[int] = []
         self.ids = [pl.DataFrame(schema={"row": pl.Int64, "id": pl.String})]
         firsts = task.job.keys("anchors").firsts()
@@ -192,7 +244,14 @@ class _WindowWriter:
         self._blocks: list[np.ndarray] = [np.empty(0, dtype=BLOCK)]
         self._anchors = 0
 
-    def scan(self, texts: Texts, place: Place, frame: pl.DataFrame, first_row: int) -> tuple[int, Place]:
+    def begin(self, texts: Texts, frame: pl.DataFrame, first_row: int) -> Texts:
+        self._frame, self._first_row = frame, first_row
+        sizes = np.frombuffer(self._sizes.read(texts.sizes.nbytes), dtype=np.uint32).copy()
+        if sizes.size != texts.sizes.size:
+            raise ZeroToOneError(f"{self._task.unit.path}: changed while it was read; use --overwrite")
+        return texts._replace(sizes=sizes.reshape(-1, 2))
+
+    def scan(self, texts: Texts, place: Place) -> tuple[int, Place]:
         measure = self._task.job.measure
         if not self._found:
             self._flags[:] = False
@@ -201,42 +260,23 @@ class _WindowWriter:
         flags = self._flags[self._anchors :]
         found, anchors, windows, after = find_windows(texts, place, measure, SEGMENT_WINDOWS, flags)
         blocks = sum(map(len, self._blocks))
-        ordinals, own = self._stretches.write(texts.data, found, texts.scopes, first_row, blocks)
+        ordinals, own = self._stretches.write(texts.data, found, texts.scopes, self._first_row, blocks)
         self._found.append(found)
         self._ordinals.append(ordinals)
         self._blocks.append(own)
         self._anchors += anchors
         rows = np.unique(found.texts)
-        ids = frame["id"].gather(rows)
-        self.ids.append(pl.DataFrame({"row": pl.Series(rows + first_row, dtype=pl.Int64), "id": ids}))
+        ids = self._frame["id"].gather(rows)
+        self.ids.append(pl.DataFrame({"row": pl.Series(rows + self._first_row, dtype=pl.Int64), "id": ids}))
         return windows, after
 
-    def flush(self) -> bytes:
+    def end(self, texts: Texts) -> None:
+        pass
+
+    def flush(self) -> None:
         self.keys.write(np.concatenate([one.keys for one in self._found]), np.concatenate(self._ordinals))
         blocks = np.concatenate(self._blocks)
+        self._file.write(blocks.tobytes())
         self.block_counts.append(len(blocks))
         self._segment += 1
         self._clear()
-        return blocks.tobytes()
-
-
-_Scan = Callable[[Texts, Place, pl.DataFrame, int], tuple[int, Place]]
-
-
-def _scan_unit(task: UnitTask, scan: _Scan, flush: Callable[[], object], *, counted: bool = False) -> int:
-    """Scan a unit's texts, `flush` after every segment; the number of documents. All passes have the same ones."""
-    scanned = row = 0
-    for frame, texts in read_texts(task.job, task.unit):
-        place = Place(0, int(texts.offsets[0]), 0, 0)
-        while place.text < frame.height:
-            windows, place = scan(texts, place, frame, row)
-            scanned += windows
-            if scanned >= SEGMENT_WINDOWS:
-                flush()
-                scanned = 0
-        row += frame.height
-        if counted:
-            tick(frame.height)
-    if scanned:
-        flush()
-    return row

@@ -24,6 +24,9 @@ _GAP = np.uint64(0xD6E8FEB86659FD93)
 _ANCHOR = np.uint64(0xA0761D6478BD642F)
 
 
+IN_PARTS = np.uint32(0xFFFFFFFF)
+
+
 class Measure(NamedTuple):
     """How long a span must be: `size` tokens, or characters; anchors are `gram` of them."""
 
@@ -37,11 +40,15 @@ class Measure(NamedTuple):
 
 
 class Texts(NamedTuple):
-    """Documents as UTF-8: text k is data[offsets[k]:offsets[k + 1]]; only those of equal `scopes` can match."""
+    """Documents as UTF-8: text k is data[offsets[k]:offsets[k + 1]]; only those of equal `scopes` can match.
+
+    `sizes` [texts]: how many anchors and windows each has, IN_PARTS where it was not scanned at once.
+    """
 
     data: Bytes
     offsets: Positions
     scopes: Keys
+    sizes: npt.NDArray[np.uint32]
 
 
 class Place(NamedTuple):
@@ -65,7 +72,10 @@ class Windows(NamedTuple):
 
 
 def find_anchors(texts: Texts, place: Place, measure: Measure, most: int) -> tuple[Keys, int, Place]:
-    """The keys of the anchors of the next `most` windows, how many windows there were, and where to go on."""
+    """The keys of the anchors of the next `most` windows, how many windows there were, and where to go on.
+
+    Writes the sizes of the texts.
+    """
     anchors = np.empty(most, dtype=np.uint64)
     no_flags = np.empty(0, dtype=np.bool_)
     found, _, windows, *after = _scan(*texts, *place, *_constants(measure), most, no_flags, anchors, *_room(0))
@@ -77,7 +87,8 @@ def find_windows(
 ) -> tuple[Windows, int, int, Place]:
     """Of the next `most` windows those whose anchor is flagged; `flags` [anchors or more]: from the next one on.
 
-    Returns them, the numbers of anchors and of windows that there were, and where to go on.
+    Returns them, the numbers of anchors and of windows that there were, and where to go on. Texts whose sizes are
+    known and none of whose anchors is flagged are not scanned.
     """
     anchors = np.empty(most, dtype=np.uint64)
     room = _room(most)
@@ -106,6 +117,7 @@ def _scan(
     data: Bytes,
     offsets: Positions,
     scopes: Keys,
+    sizes: npt.NDArray[np.uint32],
     text: int,
     at: int,
     characters: int,
@@ -127,21 +139,27 @@ def _scan(
     """Scan texts until they end or `most` windows are complete; see `find_windows`.
 
     A window's hash is a polynomial in the hashes of its units, each but the first with the white space before it.
-    Rings hold the last `size` units. A deque (from `head` to `tail`) holds the grams of a window that may yet be
-    the least, hashes rising; of equal ones the last.
+    Rings hold the last `size` units, and the hashes of the grams of the last window.
     """
     wanted = len(keys) > 0
     own, joint = np.empty(size, dtype=np.uint64), np.empty(size, dtype=np.uint64)
     begins, behind = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
-    room = size - gram + 2
-    places, values = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.uint64)
+    grams = size - gram + 1
+    values = np.empty(grams, dtype=np.uint64)
     gram_power, size_power = _power(gram - 1), _power(size - 1)
     found = seen = windows = 0
     while text < len(offsets) - 1:
+        if wanted and sizes[text, 0] != IN_PARTS and not flags[seen : seen + sizes[text, 0]].any():
+            seen += sizes[text, 0]
+            windows += sizes[text, 1]
+            text += 1
+            at = offsets[text]
+            continue
         last = offsets[text + 1]
+        began, seen_before, windows_before = units == 0, seen, windows
         gram_sum = size_sum = np.uint64(0)
-        head = tail = held = 0
         anchor, least = -1, np.uint64(0)
+        value_slot = 0  # (unit - gram + 1) modulo grams
         unit = 0  # from where scanning began in this text
         slot = 0  # unit modulo size
         gram_slot = size - gram + 1 if gram > 1 else 0  # (unit - gram + 1) modulo size
@@ -150,7 +168,6 @@ def _scan(
             if start == at:
                 break
             characters += skipped
-            value = mix(value)
             linked = mix(value ^ (gap * _GAP))
             # What leaves the sums stands where the gram or the window begins: its first unit counts without gap.
             if gram > 1:
@@ -165,20 +182,22 @@ def _scan(
             own[slot], joint[slot], begins[slot], behind[slot] = value, linked, start, characters
             characters += length
             if unit >= gram - 1:
-                least_here = mix(gram_sum + own[gram_slot] * gram_power)
-                while held and values[tail - 1 if tail else room - 1] >= least_here:
-                    tail = tail - 1 if tail else room - 1
-                    held -= 1
-                places[tail], values[tail] = unit - gram + 1, least_here
-                tail = tail + 1 if tail + 1 < room else 0
-                held += 1
+                hashed = mix(gram_sum + own[gram_slot] * gram_power)
+                values[value_slot] = hashed
             if unit >= size - 1:
                 first = unit - size + 1
-                if places[head] < first:
-                    head = head + 1 if head + 1 < room else 0
-                    held -= 1
-                if anchor < first or values[head] < least:
-                    anchor, least = places[head], values[head]
+                changed = anchor < first
+                if changed:  # the last of the least
+                    back, least = 0, hashed
+                    at_slot = value_slot
+                    for step in range(1, grams):
+                        at_slot = at_slot - 1 if at_slot else grams - 1
+                        if values[at_slot] < least:
+                            back, least = step, values[at_slot]
+                    anchor = unit - gram + 1 - back
+                elif hashed < least:
+                    anchor, least, changed = unit - gram + 1, hashed, True
+                if changed:
                     anchors[seen] = mix(least ^ _ANCHOR) ^ scopes[text]
                     seen += 1
                 first_slot = slot + 1 if slot + 1 < size else 0
@@ -193,11 +212,14 @@ def _scan(
                         return seen, found, windows, text, at, characters, units + unit + 1
                     after = first_slot + 1 if first_slot + 1 < size else 0
                     return seen, found, windows, text, begins[after], behind[after], units + first + 1
+            if unit >= gram - 1:
+                value_slot = value_slot + 1 if value_slot + 1 < grams else 0
             unit += 1
             slot = slot + 1 if slot + 1 < size else 0
             gram_slot = gram_slot + 1 if gram_slot + 1 < size else 0
+        if began and not wanted:
+            sizes[text] = seen - seen_before, windows - windows_before
         text += 1
         units = characters = 0
-        if text < len(offsets) - 1:
-            at = offsets[text]
+        at = offsets[text]
     return seen, found, windows, text, at, 0, 0

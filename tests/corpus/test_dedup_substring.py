@@ -17,7 +17,7 @@ from corpus.duplicates.dedup_substring import LEAST_LEFT, dedup_substrings, put_
 from corpus.duplicates.span_windows import find_windows
 from tests.corpus.test_dedup import table, write
 
-SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SLOW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
 
 
@@ -166,7 +166,7 @@ def test_like_a_dictionary_of_all_windows(
     check(folder, parts, brute_cover(flat, size, by_character, keep_none=keep_none), keep_none=keep_none)
 
 
-@settings(SLOW, max_examples=15)
+@settings(SLOW, max_examples=8)
 @given(TEXTS, st.integers(1, 5), st.booleans(), st.booleans())
 def test_windows_with_equal_keys_and_different_texts(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str], size: int, by_character: bool, keep_none: bool
