@@ -207,14 +207,28 @@ def dedup(
     if method == "line":
         manifest = dedup_lines(inputs, output, keep=keep, **shared)
     elif method == "substring":
-        spans = {"length_threshold": length_threshold, "length_unit": length_unit, "remove": remove, "keep": keep}
+        spans: dict[str, Any] = {
+            "length_threshold": length_threshold,
+            "length_unit": length_unit,
+            "remove": remove,
+            "keep": keep,
+        }
         manifest = dedup_substrings(inputs, output, **spans, **shared)
     elif method == "bloom":
-        room = {"false_positive_rate": false_positive_rate, "expected_ngrams": expected_ngrams}
-        limits = {"ngram": 13 if ngram is None else ngram, "threshold": 0.8 if threshold is None else threshold}
+        room: dict[str, Any] = {"false_positive_rate": false_positive_rate, "expected_ngrams": expected_ngrams}
+        limits: dict[str, Any] = {
+            "ngram": 13 if ngram is None else ngram,
+            "threshold": 0.8 if threshold is None else threshold,
+        }
         manifest = dedup_ngrams(inputs, output, **limits, **room, **shared)
     else:
-        matching = {"threshold": threshold, "ngram": ngram, "preset": preset, "bands": bands, "rows": rows}
+        matching: dict[str, Any] = {
+            "threshold": threshold,
+            "ngram": ngram,
+            "preset": preset,
+            "bands": bands,
+            "rows": rows,
+        }
         matching |= {"verify": verify, "linkage": linkage}
         if method == "minhash":
             _print_prediction(choose_matching(**matching))

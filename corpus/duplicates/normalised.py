@@ -42,7 +42,7 @@ class Utf8(NamedTuple):
 
     def views(self) -> Iterator[memoryview]:
         """The bytes of one text after the other."""
-        data, bounds = memoryview(self.data), self.offsets.tolist()
+        data, bounds = self.data.data, self.offsets.tolist()
         return (data[start:end] for start, end in pairwise(bounds))
 
 
@@ -136,7 +136,7 @@ def decode(data: Bytes, at: int) -> tuple[int, int]:
     """The code point of valid UTF-8 that begins at `at`, and where the next one begins."""
     first = np.int64(data[at])
     if first < 0x80:
-        return first, at + 1
+        return int(first), at + 1
     if first < 0xE0:
         return (first & 0x1F) << 6 | (data[at + 1] & 0x3F), at + 2
     if first < 0xF0:

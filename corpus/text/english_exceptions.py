@@ -95,7 +95,7 @@ def find_exception(codes: Codes, first: int, last: int, key: np.uint64, keys: Ke
     slot = np.int64(key & np.uint64(_SLOTS - 1))
     while keys[slot] != 0:
         if keys[slot] == key:
-            return slot
+            return int(slot)
         slot = (slot + 1) & (_SLOTS - 1)
     return -1
 
