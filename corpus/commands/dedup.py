@@ -95,7 +95,7 @@ def dedup(
         strict=strict,
     )
     counts = manifest["counts"]
-    if counts["runaway_clusters"]:
+    if counts.get("runaway_clusters"):
         runaway = f"{counts['runaway_clusters']:,}, with {counts['runaway_documents']:,} documents"
         log(f"warning: clusters that have run away ({CRITERIA}): {runaway}; {_CHAINS}")
     summary = {
@@ -104,7 +104,7 @@ def dedup(
         "removed": manifest["reasons"] or 0,
         "clusters of two or more": counts["clusters"],
         "largest cluster": counts["largest_cluster"],
-        "clusters that ran away": counts["runaway_clusters"],
+        "clusters that ran away": counts.get("runaway_clusters", 0),
         "documents with an id seen before": counts["duplicate_ids"],
         "records set aside": counts.get("set_aside", 0),
         "seconds": manifest["seconds"],
