@@ -54,24 +54,18 @@ def group(
         return dict(read_json(done))
     signed = Signed(output, [*units, *earlier], matching.stored_hashes if matching else None)
     own = int(signed.starts[len(units)])
-    firsts = first_of_equals(signed, ["id_key"], memory)
-    repeated = np.zeros(signed.rows, dtype=bool)
-    later = np.flatnonzero(firsts != np.arange(signed.rows))
-    repeated[later] = True
-    repeated[firsts[later]] = True
+    repeated, later = _repeated_ids(signed, memory)
     equal_sets = first_of_equals(signed, ["set_0", "set_1"], memory)
     roots, links = _joined(signed, equal_sets, matching, keep, memory)
     rows = find_members(roots)
     rows = rows[np.isin(roots[rows], roots[rows[rows < own]])]
     members = describe(signed, rows, roots, repeated)
+    sets = equal_sets[rows]
     starred = matching is not None and matching.linkage == "star"
-    # Of a star the centre is kept; a cluster's root is its row.
-    aside = equal_sets[rows] != roots[rows] if starred else np.zeros(len(rows), dtype=bool)
+    # A cluster's root is a row: of a star its centre's, which is kept.
+    aside = sets != roots[rows] if starred else np.zeros(len(rows), dtype=bool)
     kept = kept_places(members["root"].to_numpy(), members["rank"].to_numpy(), aside)
-    if starred:
-        similarity = star_resemblance(links, equal_sets[rows])
-    else:
-        similarity = resemblance(signed, rows, kept, equal_sets[rows], memory)
+    similarity = star_resemblance(links, sets) if starred else resemblance(signed, rows, kept, sets, memory)
     edges = lowest_edges(roots[rows], roots[links.left], links.similarity)
     about = figures(kept, similarity, edges, members["shingles"].to_numpy())
     decided = decide(members, kept, similarity, keep_none=keep == "none")
@@ -88,6 +82,16 @@ def group(
         counts["removed_against"] = int(((rows < own) & (rows[kept] >= own)).sum())
     write_json(done, counts)
     return counts
+
+
+def _repeated_ids(signed: Signed, memory: int) -> tuple[np.ndarray, np.ndarray]:
+    """Whether another document has the same id, [rows]; the rows that have the id of an earlier one."""
+    firsts = first_of_equals(signed, ["id_key"], memory)
+    later = np.flatnonzero(firsts != np.arange(signed.rows))
+    repeated = np.zeros(signed.rows, dtype=bool)
+    repeated[later] = True
+    repeated[firsts[later]] = True
+    return repeated, later
 
 
 def _joined(

@@ -21,7 +21,7 @@ from corpus.duplicates.similarity import similarity_from
 
 ALWAYS = 64  # so many of a component's first centres are compared with every document
 SHARING = 1024  # with so many others that share a band at most
-_BYTES_A_BAND = 40  # key, slot and link of a band in the index of centres
+_BYTES_A_BAND = 128  # key, slot and link of a band in the index of centres
 
 
 def star_linkage(

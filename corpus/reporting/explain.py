@@ -16,12 +16,13 @@ from corpus.core.files import read_json
 from corpus.duplicates.runaway import FIGURES
 from corpus.filtering.ledger import Verdict, edited_out, edits_made, other_signals, verdicts
 from corpus.filtering.rules import from_json
-from corpus.reporting.pairs import DEFAULT_NGRAM, Pair, load_pairs, partner
+from corpus.reporting.pairs import DEFAULT_NGRAM, Pair, load_pairs, view_cluster
 from corpus.reporting.removed_lines import lines_of
 from corpus.reporting.steps import is_filter, is_what_if, steps_behind
 
 _ABOUT = ("id", "url", "domain", "source", "origin", "date", "lang", "lang_score", "reason")
 _CLUSTER_ROWS = 20
+_OTHERS = ("id", "url", "origin", "kept", "jaccard")
 _EVIDENCE_ROWS = 100
 _NEAR_ROWS = 2000
 _SCORING = ("corpus quality score", "corpus quality perplexity")
@@ -138,22 +139,17 @@ def _add_cluster(finding: Finding, manifest: dict[str, Any]) -> None:
     directory, name = Path(finding.directory), finding.document["id"]
     rows = [row for row in _rows(directory, "clusters", name) if row["kept"] == finding.kept]
     for row in rows[:1]:
-        rows_of_all = list(_rows(directory, "clusters", row["cluster"], ("cluster",)))
-        members = [
-            {key: member.get(key) for key in ("id", "url", "origin", "kept", "jaccard")} for member in rows_of_all
-        ]
-        others = [member for member in members if member["id"] != name]
-        beside = partner(row, rows_of_all)
-        if beside is not None:
+        view = view_cluster(directory, row, _CLUSTER_ROWS)
+        if view.beside is not None:
             ngram = manifest["parameters"].get("ngram", DEFAULT_NGRAM)
-            finding.pair = next(load_pairs(directory, [(row, beside)], ngram), None)
+            finding.pair = next(load_pairs(directory, [(row, view.beside)], ngram), None)
         finding.cluster = {
             "cluster": row["cluster"],
             "kept_id": row["kept_id"],
             "jaccard": row["jaccard"],
             **{figure: row[figure] for figure in FIGURES if figure in row},
-            "members": len(members),
-            "others": sorted(others, key=lambda member: not member["kept"])[:_CLUSTER_ROWS],
+            "members": view.members,
+            "others": [{key: member[key] for key in _OTHERS} for member in view.others],
         }
 
 

@@ -16,6 +16,7 @@ from corpus.reporting.samples import read_rows
 DEFAULT_NGRAM = 5  # for methods that do not compare by shingles
 MOST_CHARACTERS = 2_000_000  # of a text that are compared
 _SHARED_SHOWN, _OWN_SHOWN = 240, 600
+NAMED = ("id", "url", "origin", "cluster", "kept", "kept_id", "jaccard")  # of `clusters/`
 _TABLES = ("documents", "removed")
 
 
@@ -55,24 +56,53 @@ class Part(NamedTuple):
     shared: bool
 
 
-def partner(row: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Whom to put beside a member of a cluster: the kept one; beside that its nearest other.
+class ClusterView(NamedTuple):
+    """What a member's cluster is shown by: how many members, some of the others, and whom to put beside it."""
 
-    Where none is kept, it is the one that the cluster is named after.
+    members: int
+    others: list[dict[str, Any]]
+    beside: dict[str, Any] | None
+
+
+def view_cluster(step: Path, row: Mapping[str, Any], most: int = 0) -> ClusterView:
+    """Look at a member of a cluster (a row of `clusters/`): `most` others, kept ones first, of other ids.
+
+    Beside it stands the member that all were compared with: the kept one, or where none is kept the one that the
+    cluster is named after; beside that stands its nearest. Reads a file at a time and holds its rows alone.
     """
-    chief = next((member for member in members if is_chief(member)), None)
-    if chief is not None and place(chief) != place(row):
-        return chief
-    others = [member for member in members if place(member) != place(row)]
-    return max(others, key=lambda member: member["jaccard"], default=None)
+    members = 0
+    shown, chief, nearest = (pl.DataFrame(schema=dict.fromkeys(NAMED, pl.Null)) for _ in range(3))
+    for part in sorted((step / "clusters").glob("part-*.parquet")):
+        found = _read(pl.scan_parquet(part).filter(pl.col("cluster") == row["cluster"]).select(NAMED), part)
+        members += found.height
+        itself = pl.col("id").eq_missing(row["id"]) & pl.col("origin").eq_missing(row["origin"])
+        others = found.filter(~itself)
+        shown = _first(shown, others.filter(pl.col("id").ne_missing(row["id"])), "kept", most)
+        chief = _first(chief, found.filter(_is_chief()), "jaccard", 1)
+        nearest = _first(nearest, others, "jaccard", 1)
+    heads, next_ones = chief.to_dicts(), nearest.to_dicts()
+    best = heads if heads and place(heads[0]) != place(row) else next_ones
+    return ClusterView(members, shown.to_dicts(), best[0] if best else None)
 
 
-def is_chief(member: Mapping[str, Any]) -> bool:
+def _first(before: pl.DataFrame, more: pl.DataFrame, column: str, most: int) -> pl.DataFrame:
+    """The `most` rows of two tables with the greatest values, earlier ones before later ones."""
+    both = pl.concat([before, more], how="vertical_relaxed")
+    return both.sort(column, descending=True, maintain_order=True).head(most)
+
+
+def _is_chief() -> pl.Expr:
     """Whether a row of `clusters/` is the member that the others were compared with."""
-    name, row = str(member["cluster"]), str(member["cluster"]).rpartition("#")[2]
-    return bool(member["kept"]) or (
-        member["kept_id"] is None and member["jaccard"] == 1.0 and name in (member["id"], f"{member['id']}#{row}")
-    )
+    name = pl.col("cluster")
+    named = (pl.col("id") == name) | name.str.starts_with(pl.col("id") + "#")
+    return pl.col("kept") | (pl.col("kept_id").is_null() & (pl.col("jaccard") == 1) & named)
+
+
+def _read(rows: pl.LazyFrame, part: Path) -> pl.DataFrame:
+    try:
+        return rows.collect()
+    except pl.exceptions.PolarsError as error:
+        raise ZeroToOneError(f"{part}: {str(error).splitlines()[0]}") from None
 
 
 def place(row: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -102,10 +132,7 @@ def _texts(step: Path, places: set[tuple[Any, Any]]) -> dict[tuple[Any, Any], st
     found: dict[tuple[Any, Any], str] = {}
     wanted = pl.col("id").is_in([name for name, _ in places])
     for part in sorted(part for table in _TABLES for part in (step / table).glob("part-*.parquet")):
-        try:
-            rows = pl.scan_parquet(part).select("id", "origin").with_row_index("row").filter(wanted).collect()
-        except pl.exceptions.PolarsError as error:
-            raise ZeroToOneError(f"{part}: {str(error).splitlines()[0]}") from None
+        rows = _read(pl.scan_parquet(part).select("id", "origin").with_row_index("row").filter(wanted), part)
         numbers = [row["row"] for row in rows.iter_rows(named=True) if place(row) in places]
         if numbers:
             found |= {place(row): row["text"] for row in read_rows(part, numbers).values()}

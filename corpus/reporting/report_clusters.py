@@ -11,7 +11,7 @@ import polars as pl
 from corpus.core.files import read_json, stable_fraction
 from corpus.duplicates.runaway import CRITERIA, FIGURES
 from corpus.reporting import report_page as html
-from corpus.reporting.pairs import DEFAULT_NGRAM, Pair, Side, load_pairs, partner, shown_parts
+from corpus.reporting.pairs import DEFAULT_NGRAM, NAMED, Pair, Side, load_pairs, shown_parts, view_cluster
 
 _CLUSTERS = 8
 _MEMBERS = 50
@@ -19,7 +19,6 @@ _PAIRS = 3  # drawn, and as many of the least alike
 _PARTS = 40
 _SIZES = (2, 3, 4, 5, 10, 100, 1000, 10_000)
 _SIMILARITIES = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0)
-_NAMED = ("id", "url", "origin", "cluster", "kept", "kept_id", "jaccard")
 
 
 def duplicate_clusters(step: Path) -> str:
@@ -33,13 +32,13 @@ def duplicate_clusters(step: Path) -> str:
     clusters = members.group_by("cluster").agg(pl.len().alias("members"), *about).collect()
     clusters = clusters.sort(["members", "cluster"], descending=[True, False])
     parts = [html.heading(f"{step.name}: {clusters.height:,} clusters"), html.card(_sizes(clusters))]
-    if set(_NAMED) <= set(names):
+    if set(NAMED) <= set(names):
         parts.append(html.card(_similarities(members)))
     if "runaway" in names:
         parts.append(_runaway(clusters.filter("runaway")))
-    if set(_NAMED) <= set(names):
+    if set(NAMED) <= set(names):
         ngram = read_json(step / "manifest.json").get("parameters", {}).get("ngram", DEFAULT_NGRAM)
-        parts += [_side_by_side(pair) for pair in load_pairs(step, list(_examples(step, members)), ngram)]
+        parts += [_side_by_side(pair) for pair in load_pairs(step, list(_examples(step)), ngram)]
     parts += [_listed(members, row, names) for row in clusters.head(_CLUSTERS).iter_rows(named=True)]
     return "".join(parts)
 
@@ -87,18 +86,17 @@ def _runaway(clusters: pl.DataFrame) -> str:
     return html.card(html.paragraph(text), table)
 
 
-def _examples(step: Path, members: pl.LazyFrame) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+def _examples(step: Path) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     """Pairs of a kept and a near duplicate: those least alike, and some drawn by a hash of their id."""
     near = pl.col("jaccard") < 1
     chosen: list[pl.DataFrame] = []
     for part in sorted((step / "clusters").glob("part-*.parquet")):
-        rows = pl.scan_parquet(part).filter(~pl.col("kept") & near).select(_NAMED).collect()
+        rows = pl.scan_parquet(part).filter(~pl.col("kept") & near).select(NAMED).collect()
         draws = pl.Series("draw", [stable_fraction(str(name)) for name in rows["id"]], dtype=pl.Float64)
         both = pl.concat([*chosen, rows.with_columns(draws)]).unique()
         chosen = [both.sort(by, "id", "origin").head(_PAIRS) for by in ("jaccard", "draw")]
     for row in pl.concat(chosen).unique().sort("jaccard", "id", "origin").iter_rows(named=True):
-        others = members.filter(pl.col("cluster") == row["cluster"]).select(_NAMED).collect().to_dicts()
-        other = partner(row, others)
+        other = view_cluster(step, row).beside
         if other is not None:
             yield row, other
 

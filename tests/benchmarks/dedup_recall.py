@@ -305,7 +305,8 @@ def _runs_table(runs: Sequence[Run]) -> str:
     for one in runs:
         shares = (one.recall_at_threshold, one.recall_sure, one.true_edges, one.resemble_kept)
         shown = [f"{share:.2%}" for share in shares]
-        rows.append([one.linkage, one.verify, f"{one.removed:,}", *shown, f"{one.lowest_with_kept:.3f}"])
+        lowest = f"{one.lowest_with_kept:.3f}" if one.lowest_with_kept else f"below {LEAST}"
+        rows.append([one.linkage, one.verify, f"{one.removed:,}", *shown, lowest])
     return table(header, rows)
 
 
@@ -316,7 +317,16 @@ def _bins_table(bins: Sequence[Bin]) -> str:
         numbers += [f"{one.families:,}", f"{one.predicted:.3f}", f"{one.found:.3f}"]
         interval = " to ".join(f"{end:.3f}" for end in one.interval)
         rows.append([*numbers, interval, "yes" if one.agrees else "no"])
-    header = ["J", "pairs", "of real documents", "found", "one a family", "predicted", "found", "95 % interval"]
+    header = [
+        "J",
+        "pairs",
+        "of real documents",
+        "all found",
+        "one a family",
+        "predicted",
+        "found",
+        "95 % interval",
+    ]
     return table([*header, "holds the prediction"], rows)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.core.errors import ZeroToOneError
@@ -69,6 +69,7 @@ def test_a_directory_that_is_no_dataset_is_named(tmp_path: Path) -> None:
 NUMBERS = st.lists(st.none() | st.floats(-1e6, 1e6, allow_subnormal=False), max_size=60)
 
 
+@settings(deadline=None)
 @given(st.lists(NUMBERS, min_size=1, max_size=4), st.floats(-1e6, 1e6), st.sampled_from(COMPARISONS))
 def test_a_histogram_counts_every_value(batches: list[list[float | None]], limit: float, comparison: str) -> None:
     rule = Rule("rule", "word_count", comparison, limit)
@@ -100,6 +101,7 @@ def test_a_histogram_is_of_the_documents_that_its_rules_apply_to() -> None:
     assert not english.keeps(0) or english.low + english.width / 2 >= 50
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.lists(st.sampled_from("abcde"), unique=True), max_size=20), max_size=4))
 def test_overlap_is_counted_as_one_counts_by_hand(batches: list[list[list[str]]]) -> None:
     overlap = Overlap()
@@ -163,6 +165,7 @@ def test_a_what_if_is_reported_with_the_filter_before_it(tmp_path: Path) -> None
     assert "corpus filter (decided again)" in (tmp_path / "report.html").read_text("utf-8")
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e9, 1e9, allow_subnormal=False), min_size=1, max_size=50))
 def test_ticks_cover_the_values(values: list[float]) -> None:
     ticks = html._scale(values, from_zero=False)
