@@ -28,7 +28,7 @@ from trafilatura.settings import Extractor
 
 from corpus.core.errors import UsageError
 from corpus.core.files import storable
-from corpus.pages.declared import META_KEYS, META_NAMES, Declared, declared
+from corpus.pages.declared import Declared, declared
 from corpus.pages.markdown import mark_code, unmark_code, write_blocks
 
 PAGE_SECONDS = 60.0  # of processor time; a thousand times what a page takes
@@ -45,8 +45,6 @@ _JSON_LD = "application/ld+json"
 _TOO_DEEP = XPath("boolean(" + "/*" * _DEEPEST + ")")
 _ELEMENTS = XPath("count(//*)")
 _TEXT = XPath("string()", smart_strings=False)
-# resiliparse makes an element slowly (0.1 ms), so that it is asked for no other `<meta>`; `i` is for any case
-_READ_METAS = ",".join(f'meta[{key}~="{name}" i]' for key in META_KEYS for name in META_NAMES)
 
 for _name in ("trafilatura", "htmldate", "courlan", "justext"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
@@ -71,6 +69,13 @@ class _PageTimeout(BaseException):
     """Not an Exception, so that no parser's own handler swallows it."""
 
 
+@dataclass
+class _Clock:
+    """Whether a page's time is over."""
+
+    is_over: bool = False
+
+
 def extract_page(
     html: str, extractor: str = "trafilatura", output_format: str = "text", seconds: float = PAGE_SECONDS
 ) -> Extracted | str:
@@ -86,12 +91,16 @@ def extract_page(
     if output_format not in OUTPUT_FORMATS:
         raise UsageError(f"unknown format `{output_format}`; choose {' or '.join(OUTPUT_FORMATS)}")
     try:
-        with _processor_time(seconds):
+        with _processor_time(seconds) as clock:
             extracted = EXTRACTORS[extractor](_parseable(html), output_format == "markdown")
     except _PageTimeout:
         return "extraction_timeout"
     except Exception:  # noqa: BLE001 - whatever a page does to a parser is a property of the page
         return "extraction_failed"
+    except BaseException as error:
+        if not _is_panic(error):
+            raise
+        return "extraction_timeout" if clock.is_over else "extraction_failed"
     clean = {name: _storable(value) for name, value in vars(extracted).items()}
     extracted = replace(extracted, **clean)
     return extracted if extracted.text else "no_text"
@@ -141,8 +150,8 @@ def _is_structured(elements: Counter[str]) -> bool:
 
 def _with_resiliparse(page: bytes, markdown: bool) -> Extracted:
     tree = HTMLTree.parse(page.decode("utf-8"))
-    metas = tree.head.query_selector_all(_READ_METAS) if tree.head else []
-    scripts = tree.document.get_elements_by_attr("type", _JSON_LD) if tree.document else []
+    metas = tree.head.get_elements_by_tag_name("meta").values() if tree.head else []
+    scripts = tree.document.get_elements_by_attr("type", _JSON_LD).values() if tree.document else []
     root = tree.document.query_selector("html") if tree.document else None
     about = declared(
         [_name_and_content(meta.getattr) for meta in metas],
@@ -190,7 +199,7 @@ def _declared_in(tree: HtmlElement) -> Declared:
 
 
 def _name_and_content(attribute: Callable[[str], str | None]) -> tuple[str, str]:
-    name = next(filter(None, map(attribute, META_KEYS)), "")
+    name = attribute("name") or attribute("property") or attribute("itemprop") or ""
     return name, attribute("content") or ""
 
 
@@ -250,20 +259,34 @@ def _storable(text: str) -> str:
     return storable(text).replace("\0", "").strip()
 
 
+def _is_panic(error: BaseException) -> bool:
+    """Whether Rust code gave up: what a signal's handler raises within it arrives as its PanicException.
+
+    Raises KeyboardInterrupt where that is what the handler raised.
+    """
+    if type(error).__module__ != "pyo3_runtime":
+        return False
+    if KeyboardInterrupt.__name__ in str(error):
+        raise KeyboardInterrupt from error
+    return True
+
+
 @contextmanager
-def _processor_time(seconds: float) -> Iterator[None]:
+def _processor_time(seconds: float) -> Iterator[_Clock]:
     """Raise _PageTimeout after `seconds` of this process's own time, which other load does not shorten."""
+    clock = _Clock()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield clock
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
+        clock.is_over = True
         raise _PageTimeout
 
     before = signal.signal(signal.SIGVTALRM, stop)
     try:
         signal.setitimer(signal.ITIMER_VIRTUAL, seconds, 1.0)
-        yield
+        yield clock
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)

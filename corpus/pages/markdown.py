@@ -74,8 +74,11 @@ def write_blocks(tree: HTMLTree) -> None:
 
 
 def _elements(tree: HTMLTree, name: str) -> list[Any]:
-    """The page's elements of a name; their type in resiliparse's stubs lacks what elements have."""
-    return list(tree.body.get_elements_by_tag_name(name)) if tree.body else []
+    """The page's elements of a name; their type in resiliparse's stubs lacks what elements have.
+
+    `values()` makes them once; a collection that is iterated over makes all of them for each.
+    """
+    return tree.body.get_elements_by_tag_name(name).values() if tree.body else []
 
 
 def _code_lines(code: str) -> list[str]:
@@ -105,8 +108,7 @@ def _language(classes: list[str]) -> str:
 
 
 def _around(pre: Any) -> Iterator[Any]:
-    inner = pre.get_elements_by_tag_name("code")
-    yield from inner[:1]
+    yield from pre.get_elements_by_tag_name("code").values()[:1]
     yield pre
     outer = pre.parent
     if outer is not None:
@@ -119,11 +121,11 @@ def _data_rows(tree: HTMLTree, table: Any) -> list[list[str]]:
     """A table's cells; none for one that only lays the page out: nested, or of one row or column."""
     if table.get_elements_by_tag_name("table") or table.get_elements_by_tag_name("pre"):
         return []
-    for line_break in list(table.get_elements_by_tag_name("br")):
+    for line_break in table.get_elements_by_tag_name("br").values():
         _put(tree, line_break, " ", "span")
     rows, cells = [], 0
-    for row in table.get_elements_by_tag_name("tr"):
-        rows.append([" ".join(cell.text.split()) for cell in row.child_nodes if cell.tag in ("td", "th")])
+    for row in table.get_elements_by_tag_name("tr").values():
+        rows.append([" ".join(cell.text.split()) for cell in row.child_nodes.values() if cell.tag in ("td", "th")])
         cells += len(rows[-1])
         if cells > _MOST_CELLS:
             return []

@@ -10,6 +10,7 @@ import pytest
 import trafilatura
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from resiliparse.parse.html import HTMLTree
 
 from corpus.core.errors import UsageError
 from corpus.pages import extraction
@@ -252,6 +253,43 @@ def test_a_parser_that_raises_or_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert extract_page("x", "hangs", seconds=0.05) == "extraction_timeout"
     assert signal.getsignal(signal.SIGVTALRM) is before
     assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it may fall into a callback first
+def test_a_time_limit_that_falls_into_rust_code_is_one_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = HTMLTree.parse("<meta name=a>" * 500)
+
+    def hangs(page: bytes, markdown: bool) -> Extracted:
+        while tree.head:
+            for _ in tree.head.get_elements_by_tag_name("meta"):  # makes Python objects, nearly all of its time
+                pass
+        raise AssertionError
+
+    monkeypatch.setitem(extraction.EXTRACTORS, "hangs", hangs)
+    assert extract_page("x", "hangs", seconds=0.05) == "extraction_timeout"
+
+
+def test_panics_are_failures_and_ctrl_c_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    panic: type[BaseException] = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
+
+    def panics(page: bytes, markdown: bool) -> Extracted:
+        raise panic(page.decode())
+
+    monkeypatch.setitem(extraction.EXTRACTORS, "panics", panics)
+    assert extract_page("index out of bounds", "panics") == "extraction_failed"
+    with pytest.raises(KeyboardInterrupt):
+        extract_page("PyErr { type: <class 'KeyboardInterrupt'>, value: KeyboardInterrupt() }", "panics")
+
+
+@BOTH
+@pytest.mark.parametrize("form", extraction.OUTPUT_FORMATS)
+def test_pages_of_many_elements_are_read_in_their_time(extractor: str, form: str) -> None:
+    head = "<meta name=author content=Ada>" * 20_000
+    page = html("Harvest", head=head).replace("</article>", "<table><tr><td>a<br>b</td></tr></table></article>")
+    page = page.replace("<br>", "<br>" * 2_000).replace("</article>", "<pre>x</pre>" * 2_000 + "</article>")
+    result = extract_page(page, extractor, form)  # time that grows with the square of the elements is not enough
+    assert isinstance(result, Extracted)
+    assert result.author == "Ada"
 
 
 def test_works_outside_the_main_thread() -> None:
