@@ -64,9 +64,10 @@ def memory_bound(count: int) -> None:
         write_synthetic(folder / "few", 200)
         base, _ = _dedup(folder / "few", folder / "out", "4G")
         unbound, signatures = _dedup(folder / "documents", folder / "out", "1T")
-        megabytes = max(1, round(signatures / FACTOR / 1e6))
-        bound, _ = _dedup(folder / "documents", folder / "out", f"{megabytes}M")
-    runs = {f"{megabytes} MB": bound, "none": unbound, "none, 200 documents": base}
+        mebibytes = max(1, round(signatures / FACTOR / 2**20))
+        bound, _ = _dedup(folder / "documents", folder / "out", f"{mebibytes}M")
+    given = mebibytes * 2**20 / 1e6
+    runs = {f"{mebibytes}M ({given:,.0f} MB)": bound, "none": unbound, "none, 200 documents": base}
     rows = [
         [name, f"{one.megabytes:,.0f}", f"{one.cpu_seconds:.1f}", f"{one.seconds:.1f}"]
         for name, one in runs.items()
@@ -84,7 +85,7 @@ def memory_bound(count: int) -> None:
     leave_headlines(
         "dedup-memory",
         [
-            at_most(f"MinHash: peak MB with --memory {megabytes}M", bound.megabytes, megabytes, "{:,.0f}"),
+            at_most(f"MinHash: peak MB with --memory {mebibytes}M", bound.megabytes, given, "{:,.0f}"),
             without_goal("the same with 200 documents and no bound", base.megabytes, "{:,.0f}"),
             at_most("MinHash: time with the bound, without it 1", ratio, 2),
         ],

@@ -1,18 +1,20 @@
 """Pairs of similar documents by their exact sets of word n-grams: what MinHash is measured against.
 
-No hashes: words are numbered, and n-grams by their words' numbers. A word is a run of `\\w`, in lower case.
+No hashes: words are numbered, and n-grams by their words' numbers.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import NamedTuple
 
 import numpy as np
 
-_WORD = re.compile(r"\w+")
+# What a word of a text in lower case may be: tools differ, and near a threshold it matters.
+LETTERS_AND_DIGITS: Callable[[str], list[str]] = re.compile(r"[^\W_]+").findall
+BETWEEN_SPACES: Callable[[str], list[str]] = str.split
 
 
 class Sets(NamedTuple):
@@ -32,13 +34,13 @@ class Sets(NamedTuple):
         return shared / max(1, len(first) + len(second) - shared)
 
 
-def word_ngrams(texts: Sequence[str], size: int) -> Sets:
+def word_ngrams(texts: Sequence[str], size: int, words_of: Callable[[str], list[str]]) -> Sets:
     """The set of `size`-grams of each text; a text with fewer words has none."""
     numbers = dict[str, int]()
     fresh = count()
     words, ends = [], [0]
     for text in texts:
-        found = _WORD.findall(text.lower())
+        found = words_of(text.lower())
         words.append(
             np.fromiter(
                 (numbers[w] if w in numbers else numbers.setdefault(w, next(fresh)) for w in found), np.int64
