@@ -1,4 +1,4 @@
-"""All benchmarks of pages, languages, filtering and memory, one after the other, and one table of their goals.
+"""All benchmarks of pages, languages, filtering, dedup and memory, one by one, and one table of their goals.
 
     python -m tests.benchmarks.goals [--data FOLDER] [--scorer FILE] [--peers DIR] [--only NAME,NAME]
 
@@ -47,6 +47,14 @@ BENCHMARKS = (
     Benchmark("quality", "quality", "--data {data}"),
     Benchmark("redaction", "redaction", "--data {data} --datatrove-python {datatrove} --write"),
     Benchmark("decontamination", "decontamination", "--data {data} --write"),
+    Benchmark(
+        "dedup",
+        "dedup_speed",
+        "--data {data} --python minhash={minhash} --python text-dedup={text-dedup} "
+        "--python data-juicer={data-juicer} --python datatrove={datatrove}",
+    ),
+    Benchmark("dedup-growth", "dedup_speed", "--growth"),
+    Benchmark("dedup-memory", "dedup_speed", "--memory-bound"),
     Benchmark("memory", "worker_memory", "--data {data}"),
 )
 

