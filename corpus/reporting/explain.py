@@ -35,10 +35,10 @@ class Finding:
     `decided_again` says that a what-if decided it. `rules` are all of a filter's, failing ones first;
     `other_signals` those that none of them looks at, by the ledger's column; `edits` what its edits took out;
     `edited_out` the beginning of what they dropped, by rule set; `cluster` a deduplication's evidence (its other
-    members, twenty at most), `pair` the document beside the kept one, and `lines` what went out of it (a hundred at
-    most); `scores` what `corpus quality` added; `redactions` the numbers of identifiers by kind and `places` where
-    they stood, `hits` the evaluation items that it holds (a hundred of each at most; offsets in the text as it came
-    in); `tokens` its places in token shards.
+    members, twenty at most), `pair` the document beside the kept one, and `lines` what went out of it (a hundred
+    at most); `scores` what `corpus quality` added; `redactions` the numbers of identifiers by kind and `places`
+    where they stood, `hits` the evaluation items that it holds (a hundred of each at most; offsets in the text as
+    it came in); `tokens` its places in token shards.
     """
 
     directory: str
