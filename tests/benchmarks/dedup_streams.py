@@ -2,11 +2,11 @@
 
     python -m tests.benchmarks.dedup_streams [--data ../shared/data] [--datatrove-python PATH] [--write]
 
-Parquet to Parquet, one worker, warm (numba has compiled). Rates are of the processor's seconds, start of the program
-included; memory is that of the process. The documents have no URLs: each gets one, and every tenth that of another
-document, written otherwise. `--copies` puts the documents in more than once, so that a run is long; every copy of a
-document has a line of its own. datatrove runs in its own environment on `--peer-megabytes` of the documents, and so
-do we.
+Parquet to Parquet, one worker, warm (numba has compiled). Rates are of the processor's seconds, the start of the
+program included; memory is that of the process. The documents have no URLs: each gets one, and every tenth that of
+another document, written otherwise. `--copies` puts the documents in more than once, so that a run is long; every
+copy of a document has a line of its own. datatrove runs in its own environment on `--peer-megabytes` of the
+documents, and so do we.
 """
 
 from __future__ import annotations
