@@ -105,3 +105,16 @@ def test_options_of_another_method(tmp_path: Path) -> None:
         assert f"not {method}" in outcome.message
     with pytest.raises(UsageError, match="--normalise `x`"):
         dedup_documents([path], tmp_path / "out", method="exact", normalise="x")
+
+
+def test_explain_and_report_of_urls(tmp_path: Path) -> None:
+    urls = ["http://a.com/x", "https://www.a.com/x/", "http://b.com"]
+    path = write(tmp_path / "a.parquet", ["one text", "another text", "third"], url=urls)
+    by_url(path, tmp_path / "out")
+    shown = call("corpus", "explain", "a-1", tmp_path / "out")
+    assert shown.status == 0, shown.err
+    assert "url_duplicate" in shown.out
+    assert "another" in shown.out, "the two texts side by side"
+    outcome = call("corpus", "report", tmp_path / "out", "-o", tmp_path / "report.html")
+    assert outcome.status == 0, outcome.err
+    assert "url_duplicate" in (tmp_path / "report.html").read_text("utf-8")
