@@ -12,6 +12,7 @@ from corpus.core.errors import UsageError
 from corpus.duplicates.dedup import METHODS, dedup_documents
 from corpus.duplicates.dedup_bloom import dedup_ngrams
 from corpus.duplicates.dedup_lines import dedup_lines
+from corpus.duplicates.dedup_substring import dedup_substrings
 from corpus.duplicates.document_keys import CASE
 from corpus.duplicates.keep import CHOICES
 from corpus.duplicates.matching import PRESETS, Matching, choose_matching
@@ -29,21 +30,28 @@ _METHODS_OF = {
     "preset": ("minhash",),
     "bands": ("minhash",),
     "rows": ("minhash",),
-    "false_positive_rate": ("bloom",),
-    "expected_ngrams": ("bloom",),
     "verify": ("minhash",),
     "linkage": ("minhash",),
-    "keep": ("exact", "url", "minhash", "line"),
+    "false_positive_rate": ("bloom",),
+    "expected_ngrams": ("bloom",),
+    "keep": ("exact", "url", "minhash", "line", "substring"),
+    "against": ("exact", "url", "minhash"),
+    "keep_signatures": ("exact", "url", "minhash"),
     "rehydrate": ("exact", "url", "minhash"),
+    "length_threshold": ("substring",),
+    "length_unit": ("substring",),
+    "remove": ("substring",),
 }
-_ALL_METHODS = (*METHODS, "line", "bloom")
+_ALL_METHODS = (*METHODS, "line", "substring", "bloom")
 _LABELS = {
     "documents_in": "documents in",
     "documents_kept": "documents kept",
     "documents_removed": "documents removed",
+    "removed_against": "of these, for an earlier corpus",
     "documents_repeated": "documents when repeated",
     "documents_without_url": "documents without a URL",
-    "documents_cut": "documents that lost lines",
+    "documents_cut": "documents that lost a part",
+    "spans": "spans",
     "lines": "lines in",
     "lines_removed": "lines removed",
     "characters_removed": "characters removed",
@@ -61,8 +69,8 @@ def dedup(
     method: Annotated[
         str,
         typer.Option(
-            help="exact (same text), url (same page), minhash (near duplicates), line (repeated lines) or bloom "
-            "(paragraphs and documents of n-grams seen before)."
+            help="exact (same text), url (same page), minhash (near duplicates), line (repeated lines), substring "
+            "(repeated spans) or bloom (paragraphs and documents of n-grams seen before); see above."
         ),
     ] = "minhash",
     threshold: Annotated[
@@ -105,7 +113,7 @@ def dedup(
         int | None, typer.Option(help="bloom: n-grams to make room for; without it a first pass counts them.")
     ] = None,
     keep: Annotated[
-        str, typer.Option(help=f"Which member of a cluster stays: {CHOICES}. line: first or none.")
+        str, typer.Option(help=f"Which member of a cluster stays: {CHOICES}. line, substring: first or none.")
     ] = "first",
     normalise: Annotated[
         str,
@@ -123,7 +131,23 @@ def dedup(
             "--repeat repeat obeys it."
         ),
     ] = None,
+    length_threshold: Annotated[
+        int, typer.Option(help="substring: tokens, or characters, of the shortest repeated span that goes.")
+    ] = 50,
+    length_unit: Annotated[str, typer.Option(help="substring: tokens or characters.")] = "tokens",
+    remove: Annotated[str, typer.Option(help="substring: span, or the document that has one.")] = "span",
     scope: Annotated[str, typer.Option(help="all, or a column in which duplicates must agree.")] = "all",
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH",
+            help="An earlier corpus, which stays as it is: what it has is removed here. Again for each.",
+        ),
+    ] = None,
+    keep_signatures: Annotated[
+        bool,
+        typer.Option("--keep-signatures", help="Keep what a later --against needs, so that it reads no texts."),
+    ] = False,
     memory: Annotated[
         str, typer.Option(help="What finding duplicates may hold at once; the result does not depend on it.")
     ] = "4G",
@@ -134,8 +158,8 @@ def dedup(
     as_json: options.AsJson = False,
 ) -> None:
     """Keep one document of every cluster of duplicates, with the evidence in
-    clusters/; with line and bloom take out of the documents what occurred before,
-    with the evidence in lines/.
+    clusters/; with line, substring and bloom take out of the documents what occurred
+    before, with the evidence in lines/ or spans/.
 
     --keep: newest goes by the column date, priority:FILE by the domains in a
     file, the preferred first.
@@ -145,14 +169,22 @@ def dedup(
     parameters, and parameters that track (utm_..., gclid, fbclid, spm...) or
     name a session. The case of paths counts. Documents without a URL stay.
 
-    Clusters of 100 or more, a tenth of them with less than 0.5 of similarity with
-    the kept one, have run away.
+    --method minhash: clusters of 100 or more, a tenth of them with less than 0.5
+    of similarity with the kept one, have run away.
 
-    --method line: CCNet's. A line that occurred before, in the same document or an
-    earlier one, goes; case, digits (each is 0), punctuation and white space do not
-    count. Lines without letters or digits stay. With --keep none the first
-    occurrence goes, too, as in CCNet's pipeline. A document of which no line with
-    a letter or digit stays is removed.
+    --method line: CCNet's. A line that occurred before, in the same document or
+    an earlier one, goes; case, digits (each is 0), punctuation and white space do
+    not count. Lines without letters or digits stay. With --keep none the first
+    occurrence goes, too, as in CCNet's pipeline. A document of which no line
+    with a letter or digit stays is removed.
+
+    --method substring: what stands before in the input, exactly so and at
+    least --length-threshold tokens long, is cut out, and recorded in spans/.
+    A token is a word, a Chinese character (of other scripts without spaces,
+    too) or a run of one sign; white space must be the same, but does not count.
+    Text that a document repeats of itself goes, too. With --keep none the
+    first occurrence goes as well. A document of which fewer than 20 characters
+    are left is removed.
 
     --method bloom: DCLM's. In the order of the input, a paragraph of which more
     than the threshold of the word n-grams were seen goes, else they are seen from
@@ -160,6 +192,8 @@ def dedup(
     Chinese character is a word; case and punctuation do not count.
 
     Example: corpus dedup filtered/ -o deduped/ --threshold 0.8 --keep newest
+
+    Example: corpus dedup deduped/ -o spans/ --method substring --length-threshold 50
     """
     _check_options(context, method)
     shared: dict[str, Any] = {
@@ -172,27 +206,28 @@ def dedup(
     }
     if method == "line":
         manifest = dedup_lines(inputs, output, keep=keep, **shared)
+    elif method == "substring":
+        spans = {"length_threshold": length_threshold, "length_unit": length_unit, "remove": remove, "keep": keep}
+        manifest = dedup_substrings(inputs, output, **spans, **shared)
     elif method == "bloom":
         room = {"false_positive_rate": false_positive_rate, "expected_ngrams": expected_ngrams}
         limits = {"ngram": 13 if ngram is None else ngram, "threshold": 0.8 if threshold is None else threshold}
         manifest = dedup_ngrams(inputs, output, **limits, **room, **shared)
     else:
+        matching = {"threshold": threshold, "ngram": ngram, "preset": preset, "bands": bands, "rows": rows}
+        matching |= {"verify": verify, "linkage": linkage}
         if method == "minhash":
-            _print_prediction(choose_matching(threshold, ngram, preset, bands, rows, verify, linkage))
+            _print_prediction(choose_matching(**matching))
         manifest = dedup_documents(
             inputs,
             output,
             method=method,
-            threshold=threshold,
-            ngram=ngram,
-            preset=preset,
-            bands=bands,
-            rows=rows,
-            verify=verify,
-            linkage=linkage,
+            **matching,
             keep=keep,
             normalise=normalise,
             rehydrate=rehydrate,
+            against=against or (),
+            keep_signatures=keep_signatures,
             **shared,
         )
     print_summary("dedup", manifest if as_json else _rows(manifest), as_json=as_json)

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from corpus.core.console import log
 from corpus.core.engine import Parameters, Step, UnitOutput, process_units
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.inputs import Unit, plan_units, read_documents
-from corpus.core.output import unit_claim
+from corpus.core.output import Claim, input_entries, unit_claim
 from corpus.core.quarantine import nothing_to_read
-from corpus.core.workers import run_units
+from corpus.core.workers import default_workers, run_units
+from corpus.duplicates.against import STORED, finish_store, plan_earlier, signing_parameters, store, take_stored
 from corpus.duplicates.canonical_url import canonical_urls
 from corpus.duplicates.dedup_group import NO_BOUND, assigned_path, group
 from corpus.duplicates.dedup_sign import (
@@ -30,8 +33,9 @@ from corpus.duplicates.dedup_sign import (
     signed_path,
     weight,
 )
-from corpus.duplicates.document_keys import CASE, NORMALISATIONS, URL
-from corpus.duplicates.keep import parse_keep
+from corpus.duplicates.document_keys import CASE, NORMALISATIONS, URL, without_url
+from corpus.duplicates.estimate import check_disk, estimate
+from corpus.duplicates.keep import EARLIER, parse_keep
 from corpus.duplicates.matching import Matching, choose_matching
 from corpus.duplicates.rehydrate import REPEAT, parse_table, times
 from corpus.duplicates.runaway import FIGURES
@@ -56,6 +60,8 @@ def dedup_documents(
     keep: str = "first",
     scope: str = "all",
     normalise: str = CASE,
+    against: Sequence[str | Path] = (),
+    keep_signatures: bool = False,
     rehydrate: str | None = None,
     memory: int = NO_BOUND,
     workers: int | None = None,
@@ -71,10 +77,11 @@ def dedup_documents(
     `preset`, or `bands` and `rows`, or the threshold says which bands (`choose_matching`), and `verify` whether
     the similarity is that of the sets, an estimate from signatures, or not looked at. `linkage`: `star` cuts what
     is joined so that every removed document resembles the kept one (`star.py`), `single` keeps one of each
-    connected component. `keep` says which member
-    stays (`parse_keep`). `scope` is "all" or a column in which duplicates must agree. Two documents may have the
-    same id: they stay two documents, and `cluster` then names them with their row. `memory`: about how many
-    bytes finding the clusters may hold (`dedup_group.group`).
+    connected component. `keep` says which member stays (`parse_keep`). `scope` is "all" or a column in which
+    duplicates must agree. Two documents may have the same id: they stay two documents, and `cluster` then names
+    them with their row. `against`: earlier corpora, which stay as they are; what resembles a document of theirs is
+    removed. `keep_signatures` leaves what a later run needs to compare with this one without its texts. `memory`:
+    about how many bytes finding the clusters may hold (`dedup_group.group`).
 
     `rehydrate` names a table (`rehydrate.parse_table`): documents get a column `repeat`, how often each is to be
     seen by the size of its cluster. Rows are not repeated, so that ids stay unique; `corpus tokenize` can do it.
@@ -86,6 +93,8 @@ def dedup_documents(
     """
     chosen = choose_matching(threshold, ngram, preset, bands, rows, verify, linkage)
     matching, policy = _check(method, chosen, normalise), parse_keep(keep)
+    if any(Path(path).resolve() == output.resolve() for path in against):
+        raise UsageError(f"{output}: the output cannot be what it is compared with (--against)")
     units = plan_units(inputs)
     parameters: dict[str, Any] = {"method": method, "keep": keep, "scope": scope}
     if policy.order:
@@ -97,28 +106,61 @@ def dedup_documents(
     if rehydrate is not None:
         parameters["rehydrate"] = [list(pair) for pair in parse_table(rehydrate)]
     compare = URL if method == "url" else normalise
-    column = None if scope == "all" else scope
+    if keep_signatures:
+        parameters["keep_signatures"] = matching.stored_hashes if matching else None
+    first = SignTask(units[0], output, matching, None if scope == "all" else scope, policy, strict, compare)
     # Before the output is claimed: a wrong column should not need --overwrite to be corrected.
-    next(read_for_signing(SignTask(units[0], output, matching, column, policy, strict, compare)), None)
+    next(read_for_signing(first), None)
+    earlier_units = plan_earlier(against, len(units), signing_parameters(first))
     step = Step("corpus dedup", parameters, _write_unit)
-    claim = unit_claim(step.command, parameters, inputs, units, output)
+    claim = _claim(step, inputs, units, earlier_units, output)
     earlier = claim.finished(overwrite)
     if earlier is not None:
         _remove_stages(output)
         return earlier
-    unsigned = [unit for unit in units if not signed_path(output, unit.index).exists()]
-    tasks = [SignTask(unit, output, matching, column, policy, strict, compare) for unit in unsigned]
+    if not signed_path(output, 0).exists():
+        _say_what_it_needs(units, first, claim.input_bytes, memory, workers)
+    tasks = [replace(first, unit=unit) for unit in units]
+    tasks += [replace(first, unit=unit, keep=EARLIER) for unit in earlier_units]
+    tasks = [task for task in tasks if not signed_path(output, task.unit.index).exists()]
+    for task in tasks:
+        if task.unit.format == STORED:
+            take_stored(task.unit, output)
+    tasks = [task for task in tasks if task.unit.format != STORED]
     run_units(sign_unit, tasks, workers=workers, engine=engine, description="corpus dedup: signing")
     if not any(signed_height(output, unit.index) for unit in units):
         raise nothing_to_read(inputs, units, "documents to read")
-    found = group(output, units, matching, keep, memory)
+    found = group(output, units, matching, keep, memory, earlier_units)
     counts, reasons = process_units(step, units, output, workers=workers, engine=engine, strict=strict)
+    if keep_signatures:
+        finish_store(output, signing_parameters(first))
+    compared = {"against": input_entries(against, output, 0)} if against else {}
     manifest = claim.write_manifest(
+        **compared,
         counts=dict(sorted({**counts, **found}.items())),
         reasons=reasons,
     )
     _remove_stages(output)
     return manifest
+
+
+def _say_what_it_needs(
+    units: Sequence[Unit], task: SignTask, input_bytes: int, memory: int, workers: int | None
+) -> None:
+    count = min(workers or default_workers(), len(units))
+    needed = estimate(units, task, input_bytes, memory, count)
+    if needed is not None:
+        log(f"corpus dedup: {needed}")
+        check_disk(task.output, needed)
+
+
+def _claim(
+    step: Step, inputs: Sequence[str | Path], units: Sequence[Unit], earlier: Sequence[Unit], output: Path
+) -> Claim:
+    """The claim of the output, which depends on the earlier corpora too."""
+    claim = unit_claim(step.command, step.parameters, inputs, units, output)
+    others = unit_claim(step.command, step.parameters, inputs, earlier, output)
+    return replace(claim, fingerprints=[*claim.fingerprints, *others.fingerprints])
 
 
 def _check(method: str, matching: Matching, normalise: str) -> Matching | None:
@@ -135,12 +177,19 @@ def _write_unit(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:
         same = {"reason": pl.lit(URL_DUPLICATE), "jaccard": pl.lit(None, pl.Float64)}
         assigned = assigned.with_columns(**same)
     row = 0
+    unnamed: list[int] = []
     for frame in read_documents(unit, output):
+        if parameters["method"] == "url":
+            unnamed += (without_url(frame) + row).tolist()
         own = assigned.filter(pl.col("row").is_between(row, row + frame.height, closed="left"))
         _write_frame(frame, own.with_columns(pl.col("row") - row), output, parameters)
         row += frame.height
     if row != signed_height(output.directory, unit.index):
         raise ZeroToOneError(f"{unit.path}: changed while it was read; use --overwrite")
+    if "keep_signatures" in parameters:
+        removed = assigned.filter(~pl.col("keep"))["row"].to_list()
+        # What has no URL has a key that is its own in this run only.
+        store(output.directory, unit.index, [*removed, *unnamed], parameters["keep_signatures"])
 
 
 def _write_frame(frame: pl.DataFrame, members: pl.DataFrame, output: UnitOutput, parameters: Parameters) -> None:
@@ -162,7 +211,7 @@ def _write_frame(frame: pl.DataFrame, members: pl.DataFrame, output: UnitOutput,
     if parameters["method"] == "url":
         urls = pl.Series(canonical_urls(named["url"].to_list()), dtype=pl.String)
         clusters = clusters.with_columns(urls.alias("canonical_url"))
-        output.count("documents_without_url", int((frame["url"].fill_null("").str.strip_chars() == "").sum()))
+        output.count("documents_without_url", len(without_url(frame)))
     output.write("clusters", clusters)
     output.count("documents_in", frame.height)
     output.count("documents_kept", documents.height)

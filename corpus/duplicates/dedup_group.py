@@ -40,16 +40,20 @@ def group(
     matching: Matching | None,
     keep: str,
     memory: int = NO_BOUND,
+    earlier: Sequence[Unit] = (),
 ) -> dict[str, Any]:
     """Find the clusters among the signed units, write a table per unit and the edges, and return the counts.
 
+    `earlier`: units of another corpus, signed too, whose documents rank before all others (`keep.EARLIER`); only
+    clusters with a document of `units` count, and only theirs are written.
     Beside 20 bytes a document and some 250 a member of a cluster, it holds about `memory` bytes; the result does
     not depend on them.
     """
     done = output / ".state" / "grouped.json"
     if done.exists():
         return dict(read_json(done))
-    signed = Signed(output, units, matching.stored_hashes if matching else None)
+    signed = Signed(output, [*units, *earlier], matching.stored_hashes if matching else None)
+    own = int(signed.starts[len(units)])
     firsts = first_of_equals(signed, ["id_key"], memory)
     repeated = np.zeros(signed.rows, dtype=bool)
     later = np.flatnonzero(firsts != np.arange(signed.rows))
@@ -58,6 +62,7 @@ def group(
     equal_sets = first_of_equals(signed, ["set_0", "set_1"], memory)
     roots, links = _joined(signed, equal_sets, matching, keep, memory)
     rows = find_members(roots)
+    rows = rows[np.isin(roots[rows], roots[rows[rows < own]])]
     members = describe(signed, rows, roots, repeated)
     starred = matching is not None and matching.linkage == "star"
     # Of a star the centre is kept; a cluster's root is its row.
@@ -71,14 +76,16 @@ def group(
     about = figures(kept, similarity, edges, members["shingles"].to_numpy())
     decided = decide(members, kept, similarity, keep_none=keep == "none")
     _write_assigned(output, units, signed, decided.hstack(about))
-    _write_edges(output, members, links)
+    _write_edges(output, members, links, own)
     counts = {
         "clusters": len(np.unique(kept)),
         "largest_cluster": int(np.bincount(kept).max(initial=min(1, signed.rows))),
-        "duplicate_ids": len(later),
+        "duplicate_ids": int((later < own).sum()),
         "runaway_clusters": len(np.unique(kept[about["runaway"]])),
         "runaway_documents": int(about["runaway"].sum()),
     }
+    if earlier:
+        counts["removed_against"] = int(((rows < own) & (rows[kept] >= own)).sum())
     write_json(done, counts)
     return counts
 
@@ -106,16 +113,17 @@ def _write_assigned(output: Path, units: Sequence[Unit], signed: Signed, decided
             own.write_parquet(temporary)
 
 
-def _write_edges(output: Path, members: pl.DataFrame, links: Links) -> None:
-    """The verified pairs that joined the clusters, to `edges/part-00000.parquet`."""
-    if not len(links.left):
+def _write_edges(output: Path, members: pl.DataFrame, links: Links, own: int) -> None:
+    """The verified pairs that joined the clusters, to `edges/`, but for those of two rows from `own` on."""
+    wanted = (links.left < own) | (links.right < own)
+    if not wanted.any():
         return
     rows, ids = members["row"].to_numpy(), members["id"]
     table = pl.DataFrame(
         {
-            "id": ids.gather(np.searchsorted(rows, links.left)),
-            "other_id": ids.gather(np.searchsorted(rows, links.right)),
-            "jaccard": links.similarity,
+            "id": ids.gather(np.searchsorted(rows, links.left[wanted])),
+            "other_id": ids.gather(np.searchsorted(rows, links.right[wanted])),
+            "jaccard": links.similarity[wanted],
         }
     )
     with write_atomically(output / "edges" / "part-00000.parquet") as temporary:

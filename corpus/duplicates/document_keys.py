@@ -40,6 +40,11 @@ def document_keys(frame: pl.DataFrame, compare: str, unit: int, row: int) -> np.
     return np.where(wordless[:, None], text_keys(normalised.to_list()), _hashes("=", bare.to_list()))
 
 
+def without_url(frame: pl.DataFrame) -> np.ndarray:
+    """The rows of the documents that `url` gives a key of their own (int64)."""
+    return np.flatnonzero([not url for url in canonical_urls(frame["url"].to_list())])
+
+
 def _own_where_empty(values: Sequence[str], unit: int, row: int) -> np.ndarray:
     own = [f"#{unit}#{row + place}" for place in range(len(values))]
     return _hashes("", [f"={value}" if value else name for value, name in zip(values, own, strict=True)])

@@ -16,7 +16,7 @@ _DATE_DIGITS = 14  # year, month, day, hour, minute, second
 
 @dataclass(frozen=True)
 class Keep:
-    """A policy: `kind` is first, longest, newest, none, best (greatest of `column`) or priority.
+    """A policy: `kind` is first, longest, newest, none, best (greatest of `column`), priority or earlier.
 
     `order`: for priority the values of `domain`, the preferred ones first.
     """
@@ -29,6 +29,9 @@ class Keep:
     def columns(self) -> list[str]:
         """The columns, besides `text`, that the rank looks at."""
         return [self.column] if self.column else []
+
+
+EARLIER = Keep("earlier")  # documents that new ones are compared with: before all others
 
 
 def parse_keep(given: str) -> Keep:
@@ -83,5 +86,5 @@ def ranks(frame: pl.DataFrame, keep: Keep) -> pl.Series:
         places = {value: float(place) for place, value in enumerate(keep.order)}
         rank = pl.col("domain").replace_strict(places, default=None, return_dtype=pl.Float64)
     else:
-        rank = pl.lit(0.0)
+        rank = pl.lit(-last if keep == EARLIER else 0.0)
     return frame.with_columns(rank.fill_null(last).alias("rank"))["rank"]

@@ -239,7 +239,7 @@ def _slot(key: np.uint64, names: np.ndarray, heads: np.ndarray) -> int:
     slot = np.int64(key & mask)
     while heads[slot] >= 0 and names[slot] != key:
         slot = np.int64(np.uint64(slot + 1) & mask)
-    return slot
+    return int(slot)
 
 
 @njit(cache=True)

@@ -82,9 +82,10 @@ def decode_page(data: bytes, http_charset: str | None = None) -> Decoded:
         if data.startswith(mark):
             return _decode(data[len(mark) :], codec, "bom")
     declared = _declared(data, http_charset)
-    if _is_utf8(data, beyond_chance=bool(declared)):
+    text = _as_utf8(data, beyond_chance=bool(declared))
+    if text is not None:
         evidence = next((evidence for codec, evidence in declared if codec == "utf-8"), "utf-8")
-        return Decoded(data.decode("utf-8"), "utf-8", 0, evidence)
+        return Decoded(text, "utf-8", 0, evidence)
     tried: list[Decoded] = []
     for codec, evidence in declared:
         tried.append(_decode(data, codec, evidence))
@@ -140,15 +141,16 @@ def _label_of_meta(attributes: bytes) -> bytes | None:
     return (found[1] or found[2] or found[3]) if found else None
 
 
-def _is_utf8(data: bytes, *, beyond_chance: bool) -> bool:
-    """Valid UTF-8; with `beyond_chance` only if it has more sequences than an accident would give."""
+def _as_utf8(data: bytes, *, beyond_chance: bool) -> str | None:
+    """The text of valid UTF-8; with `beyond_chance` only if it has more sequences than an accident would give."""
     try:
-        data.decode("utf-8")
+        text = data.decode("utf-8")
     except UnicodeDecodeError:
-        return False
+        return None
     if not beyond_chance:
-        return b"\x1b" not in data
-    return sum(1 for _ in islice(_UTF8_SEQUENCE.finditer(data), _CHANCE_SEQUENCES + 1)) > _CHANCE_SEQUENCES
+        return None if b"\x1b" in data else text
+    sequences = islice(_UTF8_SEQUENCE.finditer(data), _CHANCE_SEQUENCES + 1)
+    return text if sum(1 for _ in sequences) > _CHANCE_SEQUENCES else None
 
 
 def _detected(data: bytes) -> tuple[str, str]:

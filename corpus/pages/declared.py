@@ -29,6 +29,8 @@ _DATES = (
     "citation_publication_date",
     "parsely-pub-date",
 )
+META_NAMES = (*_TITLES, *_AUTHORS, *_DATES)  # of `<meta>` elements, in lower case; no other is read
+META_KEYS = ("name", "property", "itemprop")  # the attributes that may hold it; the first counts
 _BROKEN_JSON_DATE = re.compile(r'"datePublished"\s*:\s*"([^"]{1,40})"')
 _ISO_DATE = re.compile(r"\s*(\d{4})[-/](\d{2})[-/](\d{2})(?!\d)")
 _LONGEST_FIELD = 1000

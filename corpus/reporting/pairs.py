@@ -11,6 +11,7 @@ import polars as pl
 
 from corpus.core.errors import ZeroToOneError
 from corpus.duplicates.shared_parts import Span, shared_parts
+from corpus.reporting.samples import read_rows
 
 DEFAULT_NGRAM = 5  # for methods that do not compare by shingles
 MOST_CHARACTERS = 2_000_000  # of a text that are compared
@@ -87,8 +88,8 @@ def load_pairs(
     for left, right in rows:
         if place(left) not in texts or place(right) not in texts:
             continue
-        found = [texts[place(row)][:MOST_CHARACTERS] for row in (left, right)]
-        shared = shared_parts(*found, ngram)
+        found = tuple(texts[place(row)][:MOST_CHARACTERS] for row in (left, right))
+        shared = shared_parts(found[0], found[1], ngram)
         sides = [
             Side(row["id"], row["url"], bool(row["kept"]), text, spans)
             for row, text, spans in zip((left, right), found, (shared.left, shared.right), strict=True)
@@ -102,10 +103,12 @@ def _texts(step: Path, places: set[tuple[Any, Any]]) -> dict[tuple[Any, Any], st
     wanted = pl.col("id").is_in([name for name, _ in places])
     for part in sorted(part for table in _TABLES for part in (step / table).glob("part-*.parquet")):
         try:
-            rows = pl.scan_parquet(part).filter(wanted).select("id", "origin", "text").collect()
+            rows = pl.scan_parquet(part).select("id", "origin").with_row_index("row").filter(wanted).collect()
         except pl.exceptions.PolarsError as error:
             raise ZeroToOneError(f"{part}: {str(error).splitlines()[0]}") from None
-        found |= {(name, origin): text for name, origin, text in rows.iter_rows() if (name, origin) in places}
+        numbers = [row["row"] for row in rows.iter_rows(named=True) if place(row) in places]
+        if numbers:
+            found |= {place(row): row["text"] for row in read_rows(part, numbers).values()}
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def duplicate_clusters(step: Path) -> str:
         parts.append(_runaway(clusters.filter("runaway")))
     if set(_NAMED) <= set(names):
         ngram = read_json(step / "manifest.json").get("parameters", {}).get("ngram", DEFAULT_NGRAM)
-        parts += [_side_by_side(pair) for pair in load_pairs(step, list(_examples(members)), ngram)]
+        parts += [_side_by_side(pair) for pair in load_pairs(step, list(_examples(step, members)), ngram)]
     parts += [_listed(members, row, names) for row in clusters.head(_CLUSTERS).iter_rows(named=True)]
     return "".join(parts)
 
@@ -87,15 +87,16 @@ def _runaway(clusters: pl.DataFrame) -> str:
     return html.card(html.paragraph(text), table)
 
 
-def _examples(members: pl.LazyFrame) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+def _examples(step: Path, members: pl.LazyFrame) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     """Pairs of a kept and a near duplicate: those least alike, and some drawn by a hash of their id."""
-    near = members.filter(~pl.col("kept") & (pl.col("jaccard") < 1)).select(_NAMED).collect()
-    near = near.sort("jaccard", "id", "origin").with_row_index("place")
-    draws = pl.Series([stable_fraction(str(name)) for name in near["id"]], dtype=pl.Float64)
-    chosen = pl.concat(
-        [near.head(_PAIRS), near.with_columns(draws.alias("draw")).sort("draw").select(near.columns).head(_PAIRS)]
-    )
-    for row in chosen.unique("place").sort("place").iter_rows(named=True):
+    near = pl.col("jaccard") < 1
+    chosen: list[pl.DataFrame] = []
+    for part in sorted((step / "clusters").glob("part-*.parquet")):
+        rows = pl.scan_parquet(part).filter(~pl.col("kept") & near).select(_NAMED).collect()
+        draws = pl.Series("draw", [stable_fraction(str(name)) for name in rows["id"]], dtype=pl.Float64)
+        both = pl.concat([*chosen, rows.with_columns(draws)]).unique()
+        chosen = [both.sort(by, "id", "origin").head(_PAIRS) for by in ("jaccard", "draw")]
+    for row in pl.concat(chosen).unique().sort("jaccard", "id", "origin").iter_rows(named=True):
         others = members.filter(pl.col("cluster") == row["cluster"]).select(_NAMED).collect().to_dicts()
         other = partner(row, others)
         if other is not None:

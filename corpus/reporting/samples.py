@@ -29,7 +29,7 @@ def choose_samples(folder: Path, count: int) -> dict[str, list[dict[str, Any]]]:
     samples: dict[str, list[dict[str, Any]]] = {}
     for number, part in enumerate(parts):
         wanted = chosen.filter(pl.col("part") == number)
-        rows = _rows(part, wanted["row"].to_list()) if wanted.height else {}
+        rows = read_rows(part, wanted["row"].to_list()) if wanted.height else {}
         for draw in wanted.iter_rows(named=True):
             samples.setdefault(draw["reason"], []).append({**rows[draw["row"]], "fraction": draw["fraction"]})
     return {reason: sorted(rows, key=lambda row: row["fraction"]) for reason, rows in samples.items()}
@@ -50,8 +50,8 @@ def _draws(part: Path) -> Iterator[pl.DataFrame]:
             row += frame.height
 
 
-def _rows(part: Path, numbers: list[int]) -> dict[int, dict[str, Any]]:
-    """Some rows of a file, by number; only the row groups that hold them are read."""
+def read_rows(part: Path, numbers: list[int]) -> dict[int, dict[str, Any]]:
+    """Some rows of a file, by number, columns SHOWN; only the row groups that hold them are read."""
     found: dict[int, dict[str, Any]] = {}
     with open_parquet(str(part)) as file:
         first = 0

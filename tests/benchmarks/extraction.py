@@ -194,6 +194,17 @@ def best_of_peers(found: dict[str, list[float]]) -> list[float]:
     return [max(column) for column in zip(*peers, strict=True)]
 
 
+def verdict(found: dict[str, list[float]]) -> str:
+    """On how many sets ours is no worse than trafilatura's default, and the settings by the mean of the sets."""
+    ours, default = found["ours, trafilatura"], found["trafilatura, default"]
+    equal = sum(own >= other for own, other in zip(ours[: len(MEASURES)], default, strict=False))
+    means = {name: sum(values[: len(MEASURES)]) / len(MEASURES) for name, values in found.items()}
+    order = sorted(means, key=lambda name: -means[name])[:3]
+    best = ", ".join(f"{name} {figures([means[name]])[0]}" for name in order)
+    sets = f"{equal} of the {len(MEASURES)} sets"
+    return f"No worse than trafilatura's default on {sets}. Best by the mean of them: {best}."
+
+
 def section(measured: Measured, found: dict[str, list[float]], pages: list[Page], data: Path, scorer: Path) -> str:
     """The section of RESULTS.md."""
     urls = [page.url for page in pages]
@@ -218,6 +229,7 @@ def section(measured: Measured, found: dict[str, list[float]], pages: list[Page]
             "against trafilatura's default, in processor time of one run; ours with decoding, cheap tests and",
             "declared metadata.",
             f"Milliseconds a page: {stages}. Largest memory {memory:.0f} MB. {languages(measured)}",
+            verdict(found),
             "",
             table(["", "pages/s", "speed", *MEASURES, *TYPES], rows),
         ]
