@@ -32,9 +32,12 @@ class Side:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two members of a cluster: `jaccard` as the step found it, shingles of `ngram` words counted anew."""
+    """Two members of a cluster: `jaccard` as the step found it, shingles of `ngram` words counted anew.
 
-    jaccard: float
+    Members that share a URL have no `jaccard`: their texts were not compared.
+    """
+
+    jaccard: float | None
     ngram: int
     shared_shingles: int
     all_shingles: int
@@ -44,6 +47,12 @@ class Pair:
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
+
+    def in_words(self) -> str:
+        """What the two have in common."""
+        likeness = "the same URL" if self.jaccard is None else f"Jaccard similarity {self.jaccard:.3f}"
+        shared = f"{self.shared_shingles:,} of {self.all_shingles:,} shingles of {self.ngram} words"
+        return f"{likeness}, {shared} in common"
 
 
 class Part(NamedTuple):
@@ -64,14 +73,16 @@ def partner(row: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> Map
     if chief is not None and place(chief) != place(row):
         return chief
     others = [member for member in members if place(member) != place(row)]
-    return max(others, key=lambda member: member["jaccard"], default=None)
+    return max(others, key=lambda member: member["jaccard"] or 0.0, default=None)
 
 
 def is_chief(member: Mapping[str, Any]) -> bool:
     """Whether a row of `clusters/` is the member that the others were compared with."""
     name, row = str(member["cluster"]), str(member["cluster"]).rpartition("#")[2]
     return bool(member["kept"]) or (
-        member["kept_id"] is None and member["jaccard"] == 1.0 and name in (member["id"], f"{member['id']}#{row}")
+        member["kept_id"] is None
+        and member["jaccard"] in (1.0, None)
+        and name in (member["id"], f"{member['id']}#{row}")
     )
 
 
@@ -94,7 +105,8 @@ def load_pairs(
             Side(row["id"], row["url"], bool(row["kept"]), text, spans)
             for row, text, spans in zip((left, right), found, (shared.left, shared.right), strict=True)
         ]
-        jaccard = min(left["jaccard"], right["jaccard"])  # of the two, one is compared with the other
+        known = [row["jaccard"] for row in (left, right) if row["jaccard"] is not None]
+        jaccard = min(known, default=None)  # of the two, one is compared with the other
         yield Pair(jaccard, ngram, shared.shared_shingles, shared.all_shingles, *sides)
 
 
