@@ -20,9 +20,8 @@ def print_pair(pair: Pair) -> None:
     """Print a pair on stdout: shared parts in green on a terminal, within ⟦ ⟧ elsewhere."""
     coloured = sys.stdout.isatty()
     how = "green" if coloured else "within ⟦ ⟧"
-    numbers = f"{pair.shared_shingles:,} of {pair.all_shingles:,} shingles of {pair.ngram} words"
     table = Table(
-        title=f"the pair: Jaccard similarity {pair.jaccard:.3f}, {numbers} in common; what is shared is {how}",
+        title=f"the pair: {pair.in_words()}; what is shared is {how}",
         title_justify="left",
         show_lines=True,
     )

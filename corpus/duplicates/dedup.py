@@ -42,6 +42,7 @@ from corpus.duplicates.runaway import FIGURES
 
 METHODS = ("exact", "url", "minhash")
 URL_DUPLICATE = "url_duplicate"
+_SIMILARITIES = ("jaccard", "lowest_edge", "lowest_jaccard", "fewest_shared")
 _STAGES = ("signed", "assigned")
 
 
@@ -89,7 +90,7 @@ def dedup_documents(
     Writes `documents/` (with `cluster_size`), `removed/` (with `reason` and `kept_id`), `clusters/` (a row per
     member of a cluster of two or more: its `jaccard` similarity with the kept member, and what `runaway.figures`
     says of its cluster) and `edges/` (the pairs that joined the clusters; of stars those with the centre). With
-    `url`, clusters have the `canonical_url` and no `jaccard`.
+    `url`, clusters have the `canonical_url` and no similarities.
     """
     chosen = choose_matching(threshold, ngram, preset, bands, rows, verify, linkage)
     matching, policy = _check(method, chosen, normalise), parse_keep(keep)
@@ -174,8 +175,8 @@ def _check(method: str, matching: Matching, normalise: str) -> Matching | None:
 def _write_unit(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:
     assigned = pl.read_parquet(assigned_path(output.directory, unit.index))
     if parameters["method"] == "url":
-        same = {"reason": pl.lit(URL_DUPLICATE), "jaccard": pl.lit(None, pl.Float64)}
-        assigned = assigned.with_columns(**same)
+        unknown = (pl.lit(None, assigned.schema[name]).alias(name) for name in _SIMILARITIES)  # of their texts
+        assigned = assigned.with_columns(pl.lit(URL_DUPLICATE).alias("reason"), *unknown)
     row = 0
     unnamed: list[int] = []
     for frame in read_documents(unit, output):

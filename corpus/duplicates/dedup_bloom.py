@@ -70,7 +70,7 @@ def dedup_ngrams(
     _check(ngram, threshold, false_positive_rate, expected_ngrams)
     units = plan_units(inputs)
     column = None if scope == "all" else scope
-    next(read_scoped(units[0], column, ["text", "origin"], strict), None)  # before the output is claimed
+    next(read_scoped(units[0], column, ["id", "text"], strict), None)  # before the output is claimed
     parameters: dict[str, Any] = {"method": "bloom", "scope": scope, "ngram": ngram, "threshold": threshold}
     parameters |= {"false_positive_rate": false_positive_rate, "expected_ngrams": expected_ngrams}
     step = Step("corpus dedup", parameters, _write_unit)

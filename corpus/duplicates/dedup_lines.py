@@ -62,7 +62,7 @@ def dedup_lines(
         )
     units = plan_units(inputs)
     column = None if scope == "all" else scope
-    next(read_scoped(units[0], column, ["text", "origin"], strict), None)  # before the output is claimed
+    next(read_scoped(units[0], column, ["id", "text"], strict), None)  # before the output is claimed
     step = Step("corpus dedup", {"method": "line", "keep": keep, "scope": scope}, _write_unit)
     claim = unit_claim(step.command, step.parameters, inputs, units, output)
     earlier = claim.finished(overwrite)

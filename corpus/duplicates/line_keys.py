@@ -73,7 +73,7 @@ def sign_lines(task: LineTask) -> None:
     """Sign one unit."""
     found: dict[str, list[np.ndarray]] = {name: [np.empty(0, kind)] for name, kind in KINDS.items()}
     count = size = 0
-    for frame in read_scoped(task.unit, task.scope, ["id", "text", "origin"], task.strict):
+    for frame in read_scoped(task.unit, task.scope, ["id", "text"], task.strict):
         lines = find_lines(utf8(frame["text"]))
         keys = lines.keys ^ np.repeat(scopes(frame, task.scope), np.diff(lines.firsts))
         found["keys"].append(keys[lines.compared])

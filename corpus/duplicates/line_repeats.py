@@ -16,7 +16,7 @@ from corpus.core.files import write_atomically
 from corpus.duplicates.line_keys import stored, stored_ids, stored_size
 
 _RANGE_KEYS = 1 << 22
-_MOST_RANGES = 256
+_MOST_RANGES = 1024
 _BYTES_A_KEY = 64  # the key, where it is, their order, and what sorting needs besides
 _ROW = np.dtype([("unit", "<u4"), ("line", "<u4"), ("first_unit", "<u4"), ("first_line", "<u4")])
 

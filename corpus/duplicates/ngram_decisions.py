@@ -26,7 +26,7 @@ _ROW = np.dtype([("ngrams", "<u4"), ("seen", "<u4")])
 _TEXT_A_CHECKPOINT = (
     16  # so many bytes of text for each of the filter: writing it then takes a small part of the time
 )
-_COLUMNS = ["text", "origin"]
+_COLUMNS = ["id", "text"]  # an id that is not read would be made
 
 
 @dataclass(frozen=True)

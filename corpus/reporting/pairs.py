@@ -33,9 +33,12 @@ class Side:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two members of a cluster: `jaccard` as the step found it, shingles of `ngram` words counted anew."""
+    """Two members of a cluster: `jaccard` as the step found it, shingles of `ngram` words counted anew.
 
-    jaccard: float
+    Members that share a URL have no `jaccard`: their texts were not compared.
+    """
+
+    jaccard: float | None
     ngram: int
     shared_shingles: int
     all_shingles: int
@@ -45,6 +48,12 @@ class Pair:
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
+
+    def in_words(self) -> str:
+        """What the two have in common."""
+        likeness = "the same URL" if self.jaccard is None else f"Jaccard similarity {self.jaccard:.3f}"
+        shared = f"{self.shared_shingles:,} of {self.all_shingles:,} shingles of {self.ngram} words"
+        return f"{likeness}, {shared} in common"
 
 
 class Part(NamedTuple):
@@ -95,7 +104,7 @@ def _is_chief() -> pl.Expr:
     """Whether a row of `clusters/` is the member that the others were compared with."""
     name = pl.col("cluster")
     named = (pl.col("id") == name) | name.str.starts_with(pl.col("id") + "#")
-    return pl.col("kept") | (pl.col("kept_id").is_null() & (pl.col("jaccard") == 1) & named)
+    return pl.col("kept") | (pl.col("kept_id").is_null() & (pl.col("jaccard").fill_null(1) == 1) & named)
 
 
 def _read(rows: pl.LazyFrame, part: Path) -> pl.DataFrame:
@@ -124,7 +133,8 @@ def load_pairs(
             Side(row["id"], row["url"], bool(row["kept"]), text, spans)
             for row, text, spans in zip((left, right), found, (shared.left, shared.right), strict=True)
         ]
-        jaccard = min(left["jaccard"], right["jaccard"])  # of the two, one is compared with the other
+        known = [row["jaccard"] for row in (left, right) if row["jaccard"] is not None]
+        jaccard = min(known, default=None)  # of the two, one is compared with the other
         yield Pair(jaccard, ngram, shared.shared_shingles, shared.all_shingles, *sides)
 
 

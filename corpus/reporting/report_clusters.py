@@ -57,7 +57,9 @@ def _range(low: int, high: float | None) -> str:
 
 def _similarities(members: pl.LazyFrame) -> str:
     """How much what is removed resembles what is kept."""
-    values = members.filter(~pl.col("kept")).select("jaccard").collect()["jaccard"]
+    values = members.filter(~pl.col("kept")).select("jaccard").drop_nulls().collect()["jaccard"]
+    if not values.len():
+        return html.paragraph("Duplicates by their URL: texts were not compared.", soft=True)
     return html.paragraph("Removed documents by their Jaccard similarity with the kept one") + _bars(
         values, _SIMILARITIES, lambda low, high: "1" if high is None else f"{low:g} to {high:g}", "documents"
     )
@@ -88,7 +90,7 @@ def _runaway(clusters: pl.DataFrame) -> str:
 
 def _examples(step: Path) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     """Pairs of a kept and a near duplicate: those least alike, and some drawn by a hash of their id."""
-    near = pl.col("jaccard") < 1
+    near = (pl.col("jaccard") < 1) | pl.col("jaccard").is_null()
     chosen: list[pl.DataFrame] = []
     for part in sorted((step / "clusters").glob("part-*.parquet")):
         rows = pl.scan_parquet(part).filter(~pl.col("kept") & near).select(NAMED).collect()
@@ -102,8 +104,7 @@ def _examples(step: Path) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]
 
 
 def _side_by_side(pair: Pair) -> str:
-    numbers = f"{pair.shared_shingles:,} of {pair.all_shingles:,} shingles in common"
-    title = f"{pair.left.id} and {pair.right.id}: Jaccard similarity {pair.jaccard:.3f}, {numbers}"
+    title = f"{pair.left.id} and {pair.right.id}: {pair.in_words()}"
     return html.details(title, html.side_by_side(*map(_column, (pair.left, pair.right))))
 
 

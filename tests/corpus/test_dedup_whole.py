@@ -11,6 +11,7 @@ import pytest
 from corpus.core.errors import UsageError
 from corpus.duplicates.dedup import dedup_documents
 from corpus.duplicates.document_keys import NORMALISATIONS
+from corpus.reporting.explain import explain_document
 from tests.corpus.test_dedup import files, table, write
 from tests.programs import call
 
@@ -105,3 +106,23 @@ def test_options_of_another_method(tmp_path: Path) -> None:
         assert f"not {method}" in outcome.message
     with pytest.raises(UsageError, match="--normalise `x`"):
         dedup_documents([path], tmp_path / "out", method="exact", normalise="x")
+
+
+def test_explain_and_report_of_urls(tmp_path: Path) -> None:
+    urls = ["http://a.com/x", "https://www.a.com/x/", "http://b.com"]
+    path = write(tmp_path / "a.parquet", ["one text", "another text", "third"], url=urls)
+    by_url(path, tmp_path / "out")
+    shown = call("corpus", "explain", "a-1", tmp_path / "out")
+    assert shown.status == 0, shown.err
+    assert "url_duplicate" in shown.out
+    assert "another" in shown.out, "the two texts side by side"
+    outcome = call("corpus", "report", tmp_path / "out", "-o", tmp_path / "report.html")
+    assert outcome.status == 0, outcome.err
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "url_duplicate" in page
+    assert "the same URL" in page
+    by_url(path, tmp_path / "none", keep="none")
+    beside = [explain_document(name, [tmp_path / "none"])[0].pair for name in ("a-0", "a-1")]
+    assert [(pair.left.id, pair.right.id, pair.jaccard) for pair in beside if pair] == [
+        ("a-0", "a-1", None), ("a-1", "a-0", None),
+    ]  # fmt: skip
