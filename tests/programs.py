@@ -161,6 +161,7 @@ def writing_verbs(good: Path) -> dict[str, list[object]]:
         "filter": ["corpus", "filter", docs, "--rules", "c4", *ONE],
         "what_if": ["corpus", "filter", good / "filtered" / "ledger", "--set", "c4.few_sentences=4", *ONE],
         "dedup": ["corpus", "dedup", docs, *ONE],
+        "substring": ["corpus", "dedup", docs, "--method", "substring", *ONE],
         "train": ["corpus", "quality", "train", *kinds(good), *CLASSIFIER, *ONE],
         "score": ["corpus", "quality", "score", docs, "--model", good / "classifier", *ONE],
         "perplexity": ["corpus", "quality", "perplexity", docs, "--model", f"en={good / 'tiny.arpa'}", *ONE],

@@ -89,6 +89,7 @@ UNREADABLE: list[tuple[str, bytes, str]] = [
 VERBS: dict[str, list[str]] = {
     "filter": ["corpus", "filter", "--rules", "c4", *ONE],
     "dedup": ["corpus", "dedup", *ONE],
+    "substring": ["corpus", "dedup", "--method", "substring", *ONE],
     "score": ["corpus", "quality score", *ONE],
     "perplexity": ["corpus", "quality perplexity", *ONE],
     "redact": ["corpus", "redact", *ONE],
@@ -144,7 +145,7 @@ BROKEN_RECORDS = {
 
 @pytest.mark.parametrize("name", BROKEN_RECORDS)
 @pytest.mark.parametrize(
-    "verb", ["filter", "dedup", "score", "perplexity", "redact", "decontaminate", "tokenize", "stats"]
+    "verb", ["filter", "dedup", "substring", "score", "perplexity", "redact", "decontaminate", "tokenize", "stats"]
 )
 def test_broken_records_are_set_aside_and_strict_refuses_them(
     verb: str, name: str, good: Path, tmp_path: Path
@@ -252,6 +253,14 @@ WRONG_USAGE = {
         ["--preset", "x"],
         ["--preset", "fineweb", "--bands", "3", "--rows", "3"],
         ["--bands", "3"],
+    ],
+    "substring": [
+        ["--length-threshold", "0"],
+        ["--length-unit", "x"],
+        ["--remove", "x"],
+        ["--keep", "longest"],
+        ["--threshold", "0.8"],
+        ["--memory", "x"],
     ],
     "train": [
         ["--held-out", "1"],
