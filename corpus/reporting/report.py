@@ -12,6 +12,7 @@ from corpus.core.files import read_json, write_atomically
 from corpus.core.parquet_files import open_parquet
 from corpus.reporting import report_page as html
 from corpus.reporting.ledger_numbers import sum_groups
+from corpus.reporting.repeated_spans import has_spans, spans_section
 from corpus.reporting.report_filter import FilterReport, filter_report
 from corpus.reporting.samples import choose_samples
 from corpus.reporting.steps import is_filter, step_label, steps_behind
@@ -61,6 +62,7 @@ def corpus_sections(steps: Sequence[Path]) -> list[tuple[str, str]]:
         "Rules that overlap": "".join(report.overlap() for report in filters.values()),
         "What edits took out": "".join(report.edits() for report in filters.values()),
         "Signals and their limits": "".join(report.signals() for report in filters.values()),
+        "Repeated spans": "".join(spans_section(step) for step in steps if has_spans(step)),
         "Duplicate clusters": "".join(_clusters(step) for step in steps if (step / "clusters").is_dir()),
     }
     last = [step for step in steps if (step / "documents").is_dir()]

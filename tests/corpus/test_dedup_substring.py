@@ -22,7 +22,10 @@ from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.output import Claim
 from corpus.duplicates.dedup_substring import LEAST_LEFT, dedup_substrings, put_back
 from corpus.duplicates.span_windows import find_windows
+from corpus.reporting.explain import explain_document
+from corpus.reporting.report import write_report
 from tests.corpus.test_dedup import fail_on_call, files, table, write
+from tests.programs import call
 
 SLOW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
@@ -299,10 +302,10 @@ def test_same_bytes_for_any_workers_and_memory_and_after_interruptions(
         (Claim, "write_manifest", 1),
         (module, "_remove_stages", 1),
     ]
-    for where, name, call in places:
+    for where, name, number in places:
         output = tmp_path / name
         with monkeypatch.context() as patch:
-            fail_on_call(patch, where, name, call)
+            fail_on_call(patch, where, name, number)
             with pytest.raises(KeyboardInterrupt):
                 dedup_substrings([tmp_path / "in"], output, workers=1, memory=200_000)
         dedup_substrings([tmp_path / "in"], output, workers=1, memory=100_000)
@@ -334,6 +337,24 @@ def test_input_that_changes_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     write(tmp_path / "in" / "0.parquet", texts[:-1])
     with pytest.raises(ZeroToOneError, match="its input has changed"):
         dedup_substrings([tmp_path / "in"], tmp_path / "out", workers=1)
+
+
+def test_explain_and_report(tmp_path: Path) -> None:
+    texts = [text.replace("\n\n", " <script> ") for text in mixed(10)]
+    run(tmp_path, [texts])
+    spans = table(tmp_path / "out", "spans")
+    name = spans["id"][-1]
+    own = spans.filter(id=name).to_dicts()
+    finding = explain_document(name, [tmp_path / "out"])[-1]
+    places = ("offset", "length", "first_id", "first_offset")
+    assert [[row[key] for key in places] for row in finding.spans] == [[row[key] for key in places] for row in own]
+    assert own[0]["text"].startswith(finding.spans[0]["text"][:100])
+    outcome = call("corpus", "explain", name, tmp_path / "out")
+    assert (outcome.status, "repeated spans" in outcome.out) == (0, True)
+    write_report([tmp_path / "out"], tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert f"out: {spans.height:,} spans" in page
+    assert "<script>" not in page
 
 
 @pytest.mark.parametrize(
