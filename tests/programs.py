@@ -163,6 +163,7 @@ def writing_verbs(good: Path) -> dict[str, list[object]]:
         "dedup": ["corpus", "dedup", docs, *ONE],
         "dedup_line": ["corpus", "dedup", docs, "--method", "line", *ONE],
         "dedup_bloom": ["corpus", "dedup", docs, "--method", "bloom", *ONE],
+        "substring": ["corpus", "dedup", docs, "--method", "substring", *ONE],
         "train": ["corpus", "quality", "train", *kinds(good), *CLASSIFIER, *ONE],
         "score": ["corpus", "quality", "score", docs, "--model", good / "classifier", *ONE],
         "perplexity": ["corpus", "quality", "perplexity", docs, "--model", f"en={good / 'tiny.arpa'}", *ONE],

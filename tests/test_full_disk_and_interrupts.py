@@ -81,7 +81,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.name != "manifest.json"}
 
 
-@pytest.mark.parametrize("verb", ["extract", "filter", "dedup", "score", "perplexity", "tokenize"])
+@pytest.mark.parametrize("verb", ["extract", "filter", "dedup", "substring", "score", "perplexity", "tokenize"])
 def test_ctrl_c(verb: str, good: Path, tmp_path: Path) -> None:
     """To the whole process group, as a terminal sends it, while the workers start and import."""
     for number in range(3):

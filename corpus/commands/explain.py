@@ -57,6 +57,8 @@ def _show(finding: Finding) -> None:
         print_summary("identifiers, in the text as it came in", finding.places, as_json=False)
     if finding.hits:
         print_summary("evaluation items, in the text as it came in", finding.hits, as_json=False)
+    if finding.spans:
+        print_summary("repeated spans, in the text as it came in", finding.spans, as_json=False)
     if finding.cluster.get("others"):
         print_summary("others of the cluster", finding.cluster["others"], as_json=False)
     if finding.lines:

@@ -18,6 +18,7 @@ from corpus.filtering.ledger import Verdict, edited_out, edits_made, other_signa
 from corpus.filtering.rules import from_json
 from corpus.reporting.pairs import DEFAULT_NGRAM, Pair, load_pairs, view_cluster
 from corpus.reporting.removed_lines import lines_of
+from corpus.reporting.repeated_spans import spans_of
 from corpus.reporting.steps import is_filter, is_what_if, steps_behind
 
 _ABOUT = ("id", "url", "domain", "source", "origin", "date", "lang", "lang_score", "reason")
@@ -36,10 +37,10 @@ class Finding:
     `decided_again` says that a what-if decided it. `rules` are all of a filter's, failing ones first;
     `other_signals` those that none of them looks at, by the ledger's column; `edits` what its edits took out;
     `edited_out` the beginning of what they dropped, by rule set; `cluster` a deduplication's evidence (its other
-    members, twenty at most), `pair` the document beside the kept one, and `lines` what went out of it (a hundred
-    at most); `scores` what `corpus quality` added; `redactions` the numbers of identifiers by kind and `places`
-    where they stood, `hits` the evaluation items that it holds (a hundred of each at most; offsets in the text as
-    it came in); `tokens` its places in token shards.
+    members, twenty at most), `pair` the document beside the kept one, `lines` and `spans` what went out of it (a
+    hundred at most); `scores` what `corpus quality` added; `redactions` the numbers of identifiers by kind and
+    `places` where they stood, `hits` the evaluation items that it holds (a hundred of each at most; offsets in the
+    text as it came in); `tokens` its places in token shards.
     """
 
     directory: str
@@ -55,6 +56,7 @@ class Finding:
     cluster: dict[str, Any] = field(default_factory=dict)
     pair: Pair | None = None
     lines: list[dict[str, Any]] = field(default_factory=list)
+    spans: list[dict[str, Any]] = field(default_factory=list)
     scores: dict[str, Any] = field(default_factory=dict)
     redactions: dict[str, int] = field(default_factory=dict)
     places: list[dict[str, Any]] = field(default_factory=list)
@@ -99,6 +101,7 @@ def _find(identifier: str, directory: Path) -> Iterator[Finding]:
             elif command == "corpus dedup":
                 _add_cluster(finding, manifest)
                 finding.lines = lines_of(directory, document, kept)
+                finding.spans = spans_of(directory, row["id"], kept=kept, most=_EVIDENCE_ROWS)
             elif command == "corpus redact":
                 _add_redactions(finding)
             elif command == "corpus decontaminate":

@@ -13,6 +13,7 @@ from corpus.core.parquet_files import open_parquet
 from corpus.reporting import report_page as html
 from corpus.reporting.ledger_numbers import sum_groups
 from corpus.reporting.removed_lines import lines_section
+from corpus.reporting.repeated_spans import has_spans, spans_section
 from corpus.reporting.report_clusters import duplicate_clusters
 from corpus.reporting.report_filter import FilterReport, filter_report
 from corpus.reporting.samples import choose_samples
@@ -62,6 +63,7 @@ def corpus_sections(steps: Sequence[Path]) -> list[tuple[str, str]]:
         "Rules that overlap": "".join(report.overlap() for report in filters.values()),
         "What edits took out": "".join(report.edits() for report in filters.values()),
         "Signals and their limits": "".join(report.signals() for report in filters.values()),
+        "Repeated spans": "".join(spans_section(step) for step in steps if has_spans(step)),
         "Duplicate clusters": "".join(duplicate_clusters(step) for step in steps if (step / "clusters").is_dir()),
     }
     cut = [step for step in steps if "lines_removed" in manifests[step].get("counts", {})]

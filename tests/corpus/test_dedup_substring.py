@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import random
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import corpus.duplicates.dedup_substring as module
+import corpus.duplicates.span_evidence as evidence
 import corpus.duplicates.span_stages as stages
+from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.core.output import Claim
 from corpus.duplicates.dedup_substring import LEAST_LEFT, dedup_substrings, put_back
 from corpus.duplicates.span_windows import find_windows
-from tests.corpus.test_dedup import table, write
+from corpus.reporting.explain import explain_document
+from corpus.reporting.report import write_report
+from tests.corpus.test_dedup import fail_on_call, files, table, write
+from tests.programs import call
 
 SLOW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
@@ -183,3 +193,181 @@ def test_windows_with_equal_keys_and_different_texts(
         patch.setattr(stages, "find_windows", colliding)
         run(folder, [texts], length_threshold=size, **options)
     check(folder, [texts], brute_cover(texts, size, by_character, keep_none=keep_none), keep_none=keep_none)
+
+
+def sentence(draw: random.Random, words: int) -> str:
+    return " ".join(f"w{draw.randrange(100_000)}" for _ in range(words))
+
+
+def mixed(seed: int, documents: int = 40) -> list[str]:
+    """Texts of which many share a passage of 30 to 80 words with others, some in Chinese."""
+    draw = random.Random(seed)
+    shared = [sentence(draw, draw.randrange(30, 80)) for _ in range(8)]
+    shared += ["".join(chr(draw.randrange(0x4E00, 0x9FA5)) for _ in range(70)) for _ in range(4)]
+    texts = []
+    for _ in range(documents):
+        parts = [sentence(draw, draw.randrange(5, 60)) for _ in range(3)]
+        parts.insert(draw.randrange(4), draw.choice(shared))
+        texts.append("\n\n".join(parts))
+    return texts
+
+
+def test_fifty_tokens_by_default(tmp_path: Path) -> None:
+    texts = mixed(1)
+    manifest = run(tmp_path, [texts[:15], texts[15:]])
+    covered = brute_cover(texts, 50)
+    spans = check(tmp_path, [texts[:15], texts[15:]], covered)
+    assert spans == manifest["counts"]["spans"] > 10
+    assert manifest["counts"]["characters_removed"] == sum(map(len, covered))
+    assert manifest["counts"]["documents_cut"] == sum(map(bool, covered))
+    assert manifest["parameters"]["length_threshold"] == 50
+
+
+def test_one_token_less_is_no_span(tmp_path: Path) -> None:
+    draw = random.Random(2)
+    shared = sentence(draw, 49)
+    texts = [f"{sentence(draw, 9)} a {shared} b", f"{sentence(draw, 9)} c {shared} d"]
+    assert run(tmp_path / "one", [texts])["counts"]["spans"] == 0
+    assert run(tmp_path / "two", [[text.replace("c", "a") for text in texts]])["counts"]["spans"] == 1
+
+
+def test_nothing_matches_across_documents(tmp_path: Path) -> None:
+    draw = random.Random(3)
+    first, second = sentence(draw, 30), sentence(draw, 30)
+    texts = [f"{first} {second}", f"x {first}", f"{second} y", f"{sentence(draw, 9)} {first} {second}"]
+    run(tmp_path, [texts], remove="document")
+    assert table(tmp_path / "out", "removed")["id"].to_list() == ["0-3"]
+
+
+def test_remove_document(tmp_path: Path) -> None:
+    texts = mixed(4)
+    manifest = run(tmp_path, [texts], remove="document")
+    covered = brute_cover(texts, 50)
+    removed = table(tmp_path / "out", "removed")
+    assert removed["id"].to_list() == [f"0-{row}" for row, places in enumerate(covered) if places]
+    assert removed["text"].to_list() == [text for text, places in zip(texts, covered, strict=True) if places]
+    assert manifest["reasons"] == {"repeated_span": removed.height}
+    assert not table(tmp_path / "out", "spans")["kept"].any()
+    documents = table(tmp_path / "out", "documents")["text"].to_list()
+    assert documents == [text for text, places in zip(texts, covered, strict=True) if not places]
+
+
+def test_scope(tmp_path: Path) -> None:
+    texts = mixed(5)
+    crawls = [["a", "b", None][row % 3] for row in range(len(texts))]
+    write(tmp_path / "in" / "0.parquet", texts, id=[f"0-{row}" for row in range(len(texts))], crawl=crawls)
+    dedup_substrings([tmp_path / "in"], tmp_path / "out", scope="crawl", workers=1)
+    covered = brute_cover(texts, 50, scopes=crawls)
+    assert 0 < sum(map(bool, covered)) < sum(map(bool, brute_cover(texts, 50)))
+    check(tmp_path, [texts], covered)
+    with pytest.raises(ZeroToOneError, match="no column `nothing`"):
+        dedup_substrings([tmp_path / "in"], tmp_path / "two", scope="nothing", workers=1)
+    assert not (tmp_path / "two").exists()
+
+
+def test_what_repeats_itself(tmp_path: Path) -> None:
+    """The first 50 stay; there is no quadratic work in the length of a run or the number of copies."""
+    line = sentence(random.Random(6), 60)
+    texts = ["a " * 300_000, "字" * 300_000, "=" * 300_000, *([f"{line}\n" * 20] * 400)]
+    counts = run(tmp_path, [texts])["counts"]
+    kept = table(tmp_path / "out", "documents")["text"].to_list()
+    # One run of signs is one token.
+    assert kept == ["a " * 50 + " ", "字" * 50, "=" * 300_000, f"{line}\n\n"]
+    assert counts["documents_removed"] == 399
+    characters = run(tmp_path / "two", [["-" * 1_000]], length_unit="characters")
+    assert characters["counts"]["characters_removed"] == 950
+
+
+def test_same_bytes_for_any_workers_and_memory_and_after_interruptions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = mixed(7)
+    monkeypatch.setattr(stages, "SEGMENT_WINDOWS", 1000)
+    for part in range(3):
+        write(tmp_path / "in" / f"{part}.parquet", texts[part::3])
+    dedup_substrings([tmp_path / "in"], tmp_path / "one", workers=1)
+    expected = files(tmp_path / "one")
+    assert {name.split("/")[0] for name in expected} == {"documents", "spans"}
+    dedup_substrings([tmp_path / "in"], tmp_path / "small", workers=1, memory=40_000)
+    assert files(tmp_path / "small") == expected
+    # Workers have segments of the usual size, which must not matter either.
+    dedup_substrings([tmp_path / "in"], tmp_path / "two", workers=2, memory=50_000)
+    assert files(tmp_path / "two") == expected
+    places = [
+        (stages, "find_anchors", 5),
+        (stages, "find_repeats", 2),
+        (stages, "find_windows", 5),
+        (evidence, "disjoint", 2),
+        (module, "_write_frame", 3),
+        (Claim, "write_manifest", 1),
+        (module, "_remove_stages", 1),
+    ]
+    for where, name, number in places:
+        output = tmp_path / name
+        with monkeypatch.context() as patch:
+            fail_on_call(patch, where, name, number)
+            with pytest.raises(KeyboardInterrupt):
+                dedup_substrings([tmp_path / "in"], output, workers=1, memory=200_000)
+        dedup_substrings([tmp_path / "in"], output, workers=1, memory=100_000)
+        assert files(output) == expected, name
+        assert not (output / ".state" / "spans").exists()
+
+
+def test_ids_and_broken_records(tmp_path: Path) -> None:
+    """Two documents may have one id; a broken record is set aside, and the others keep their places."""
+    texts = mixed(8, 6)
+    texts.append(f"{texts[0]} end of it")
+    rows = [{"id": "same", "text": text, "stars": row} for row, text in enumerate(texts)]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    (tmp_path / "in.jsonl").write_text("\n".join([lines[0], "{broken", *lines[1:]]) + "\n", encoding="utf-8")
+    manifest = dedup_substrings([tmp_path / "in.jsonl"], tmp_path / "out", workers=1)
+    assert manifest["counts"]["set_aside"] == 1
+    assert manifest["reasons"] == {"nothing_left": 1}
+    assert table(tmp_path / "out", "removed")["stars"].to_list() == [6]
+    last = table(tmp_path / "out", "spans").filter(~pl.col("kept"))
+    assert "".join(last["text"]) == texts[0]
+
+
+def test_input_that_changes_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = mixed(9, 6)
+    with monkeypatch.context() as patch:
+        fail_on_call(patch, stages, "find_windows", 1)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, [texts])
+    write(tmp_path / "in" / "0.parquet", texts[:-1])
+    with pytest.raises(ZeroToOneError, match="its input has changed"):
+        dedup_substrings([tmp_path / "in"], tmp_path / "out", workers=1)
+
+
+def test_explain_and_report(tmp_path: Path) -> None:
+    texts = [text.replace("\n\n", " <script> ") for text in mixed(10)]
+    run(tmp_path, [texts])
+    spans = table(tmp_path / "out", "spans")
+    name = spans["id"][-1]
+    own = spans.filter(id=name).to_dicts()
+    finding = explain_document(name, [tmp_path / "out"])[-1]
+    places = ("offset", "length", "first_id", "first_offset")
+    assert [[row[key] for key in places] for row in finding.spans] == [[row[key] for key in places] for row in own]
+    assert own[0]["text"].startswith(finding.spans[0]["text"][:100])
+    outcome = call("corpus", "explain", name, tmp_path / "out")
+    assert (outcome.status, "repeated spans" in outcome.out) == (0, True)
+    write_report([tmp_path / "out"], tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert f"out: {spans.height:,} spans" in page
+    assert "<script>" not in page
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"length_threshold": 0}, {"length_unit": "bytes"}, {"remove": "line"}, {"keep": "longest"}]
+)
+def test_wrong_arguments(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    path = write(tmp_path / "a.parquet", ["some text"])
+    with pytest.raises(UsageError, match=next(iter(wrong)).replace("_", "-")):
+        dedup_substrings([path], tmp_path / "out", **wrong)
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_documents(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text("{broken\n")
+    with pytest.raises(ZeroToOneError, match="no documents to read"):
+        dedup_substrings([tmp_path / "in.jsonl"], tmp_path / "out", workers=1)
