@@ -70,8 +70,9 @@ def dedup_documents(
     bytes finding the clusters may hold (`dedup_group.group`).
 
     Writes `documents/` (with `cluster_size`), `removed/` (with `reason` and `kept_id`), `clusters/` (a row per
-    member of a cluster of two or more: its `jaccard` similarity with the kept member, and what `runaway.figures`
-    says of its cluster) and `edges/` (the pairs that joined the clusters; of stars those with the centre).
+    member of a cluster of two or more: its `jaccard` similarity with the kept member, which signatures estimate,
+    and what `runaway.figures` says of its cluster) and `edges/` (the pairs that joined the clusters; of stars
+    those with the centre).
     """
     chosen = choose_matching(threshold, ngram, preset, bands, rows, verify, linkage)
     matching, policy = _check(method, chosen), parse_keep(keep)
