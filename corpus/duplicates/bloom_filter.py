@@ -85,7 +85,7 @@ def count_present(blocks: Blocks, probes: int, keys: Keys) -> int:
             place = places & _PLACE
             present &= blocks[block, place >> np.uint64(6)] >> (place & np.uint64(63))
             places >>= _PLACE_BITS
-        found += np.int64(present)
+        found += int(present)
     return found
 
 

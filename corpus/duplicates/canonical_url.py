@@ -11,6 +11,8 @@ import string
 from collections.abc import Sequence
 from urllib.parse import SplitResult, quote, unquote_to_bytes, urlsplit
 
+# Most URLs: nothing in them but host and path that has to be looked at; what is not is done in one step.
+_PLAIN = re.compile(r"https?://(?:www\.)?((?:[a-z0-9-]+\.)+[a-z][a-z0-9-]*)((?:/[A-Za-z0-9_~.-]*)*)")
 _WEB = re.compile(r"https?:", re.IGNORECASE)
 _PORTS = (None, 80, 443)
 _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
@@ -39,6 +41,9 @@ def canonical_url(url: str) -> str:
 
     Other schemes, and what is no URL, stay as they are, without white space around them.
     """
+    plain = _PLAIN.fullmatch(url)
+    if plain and "/." not in plain[2]:
+        return plain[1] + plain[2].rstrip("/")
     url = url.strip().translate(_NO_BREAKS)
     if not _WEB.match(url):
         return url

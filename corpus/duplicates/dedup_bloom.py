@@ -136,8 +136,8 @@ def _write_unit(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:
         if len(all_of) < len(lines.keys):
             break
         gone = _above(known, all_of, threshold)
-        sums = (np.append(0, np.cumsum(of))[lines.firsts] for of in (known, all_of))
-        dropped = _above(*(np.diff(total) for total in sums), threshold)
+        of_known, of_all = (np.diff(np.append(0, np.cumsum(of))[lines.firsts]) for of in (known, all_of))
+        dropped = _above(of_known, of_all, threshold)
         evidence = pl.DataFrame({"ngrams": all_of[gone], "seen": known[gone]})
         write_cut(frame, texts, lines, gone, evidence, dropped, REASON, output)
         output.count("ngrams", int(all_of.sum()))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,7 +23,7 @@ from corpus.duplicates.normalised import utf8
 from corpus.duplicates.scoped import read_scoped, scopes
 from corpus.duplicates.utf8 import as_column, cut_out
 
-KINDS = {
+KINDS: dict[str, np.dtype[Any]] = {
     "keys": np.dtype("<u8"),
     "places": np.dtype("<u4"),
     "offsets": np.dtype("<u4"),

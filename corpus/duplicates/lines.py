@@ -66,15 +66,12 @@ def find_lines(texts: Utf8) -> Lines:
     digits as 0, punctuation and control characters left out, with white space between them as one space.
     """
     most = int(np.count_nonzero(texts.data == _NEWLINE)) + len(texts.offsets)
-    lines = Lines(
-        *(np.empty(most, dtype=np.int64) for _ in range(2)),
-        np.zeros(len(texts.offsets), dtype=np.int64),
-        np.empty(most, dtype=np.int64),
-        np.empty(most, dtype=np.uint64),
-        np.empty(most, dtype=np.bool_),
-    )
-    count = _find(*texts, _compared_characters(), *lines)
-    return lines._replace(**{name: getattr(lines, name)[:count] for name in lines._fields if name != "firsts"})
+    starts, ends, offsets = (np.empty(most, dtype=np.int64) for _ in range(3))
+    firsts = np.zeros(len(texts.offsets), dtype=np.int64)
+    keys, compared = np.empty(most, dtype=np.uint64), np.empty(most, dtype=np.bool_)
+    table = _compared_characters()
+    count = _find(texts.data, texts.offsets, table, starts, ends, firsts, offsets, keys, compared)
+    return Lines(starts[:count], ends[:count], firsts, offsets[:count], keys[:count], compared[:count])
 
 
 def cut_lines(texts: Utf8, lines: Lines, gone: Flags) -> Cut:

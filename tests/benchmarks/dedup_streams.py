@@ -4,9 +4,9 @@
 
 Parquet to Parquet, one worker, warm (numba has compiled). Rates are of the processor's seconds, the start of the
 program included; memory is that of the process. The documents have no URLs: each gets one, and every tenth that of
-another document, written otherwise. `--copies` puts the documents in more than once, so that a run is long; every
-copy of a document has a line of its own. datatrove runs in its own environment on `--peer-megabytes` of the
-documents, and so do we.
+another document, written otherwise. `--copies` puts the documents in more than once, so that a run is long; in a
+copy a word of its own stands at the end of every line. datatrove runs in its own environment on `--peer-megabytes`
+of the documents, and so do we.
 """
 
 from __future__ import annotations
@@ -49,13 +49,12 @@ def read_documents(data: Path) -> pl.DataFrame:
 
 
 def copies(frame: pl.DataFrame, count: int) -> pl.DataFrame:
-    """The documents so many times; those of a copy are others' only in part: each has a line of its own."""
+    """The documents so many times, with a word of its own at every line end of a copy."""
     frames = [frame]
     for copy in range(1, count):
-        own = pl.format(
-            "{}\n{} {} of another copy of a document, which has this line for itself", "text", "id", pl.lit(copy)
-        )
-        frames.append(frame.with_columns(own.alias("text"), pl.format("{}/{}", "id", pl.lit(copy)).alias("id")))
+        word = " copy" + "abcdefghij"[copy % 10]
+        text = pl.col("text").str.replace_all("\n", f"{word}\n", literal=True) + word
+        frames.append(frame.with_columns(text, pl.format("{}/{}", "id", pl.lit(copy)).alias("id")))
     return pl.concat(frames)
 
 
@@ -133,7 +132,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA, help="the folder of real data")
     parser.add_argument("--copies", type=int, default=4, help="how often the documents stand in the input")
     parser.add_argument("--datatrove-python", type=Path, help="the Python of datatrove's environment")
-    parser.add_argument("--peer-megabytes", type=float, default=20, help="text for the comparison")
+    parser.add_argument("--peer-megabytes", type=float, default=50, help="text for the comparison")
     parser.add_argument("--write", action="store_true", help="write the section of RESULTS.md")
     arguments = parser.parse_args()
     documents = read_documents(arguments.data)

@@ -79,6 +79,17 @@ def test_a_canonical_url_is_its_own(rest: str) -> None:
         assert once.isascii()
 
 
+HOST = st.lists(st.sampled_from(["www", "a", "com", "b-1", "42", "x--y"]), min_size=1, max_size=4).map(".".join)
+PATH = st.text(st.sampled_from("/aA0._~-"), max_size=12)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(["http", "https"]), HOST, PATH)
+def test_plain_urls_are_like_any_other(scheme: str, host: str, path: str) -> None:
+    plain = f"{scheme}://{host}/{path}"
+    assert canonical_url(plain) == canonical_url(f"{plain}?utm_source=x")
+
+
 @settings(deadline=None)
 @given(ODD, st.permutations(["a=1", "b=2", "c", "utm_source=x"]))
 def test_the_order_of_parameters_does_not_count(path: str, parameters: list[str]) -> None:
