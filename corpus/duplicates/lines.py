@@ -26,6 +26,7 @@ _CODE, _LETTER = 0x1FFFFF, 1 << 31
 _BASIS = np.uint64(0xCBF29CE484222325)
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _NEWLINE = 10
+_JOINERS = (0xAD, 0x200C, 0x200D)  # the soft hyphen, and what joins letters or keeps them apart
 
 
 class Lines(NamedTuple):
@@ -63,7 +64,8 @@ def find_lines(texts: Utf8) -> Lines:
     """The lines of each text with their keys.
 
     A line ends in a line feed alone. Its key is a 64-bit hash of its letters, marks and symbols in lower case,
-    digits as 0, punctuation and control characters left out, with white space between them as one space.
+    digits as 0, punctuation, control characters and joiners left out, with white space between them (and other
+    format characters) as one space.
     """
     most = int(np.count_nonzero(texts.data == _NEWLINE)) + len(texts.offsets)
     starts, ends, offsets = (np.empty(most, dtype=np.int64) for _ in range(3))
@@ -94,7 +96,7 @@ def _compared_characters() -> Table:
     table[(bits & CONTENT) != 0] |= np.uint32(_LETTER)
     table[(bits & DIGIT) != 0] = ord("0") | _LETTER
     table[(bits & PUNCTUATION) != 0] = _NOTHING
-    table[: ord(" ")] = table[0x7F:0xA0] = _NOTHING
+    table[: ord(" ")] = table[0x7F:0xA0] = table[list(_JOINERS)] = _NOTHING
     table[(bits & SPACE) != 0] = _BLANK
     return table
 

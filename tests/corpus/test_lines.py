@@ -15,7 +15,8 @@ from corpus.duplicates.normalised import utf8
 from corpus.duplicates.utf8 import as_column, cut_out
 
 # Of one to four bytes, with case, digits of three scripts, marks, format characters and every kind of white space.
-ALPHABET = "aAbB01٣９ß中é\u0301İ.,!-$→😀。\u3000\u00a0 \t\r\x0b\x00\ufeff\u200b\u00ad\n\n\n"
+ALPHABET = "aAbB01٣９ß中é\u0301İ.,!-$→😀。\u3000\u00a0 \t\r\x0b\x00\ufeff\u200b\u200c\u00ad\n\n\n"
+JOINERS = "\u00ad\u200c\u200d"
 TEXTS = st.lists(st.text(st.sampled_from(ALPHABET), max_size=30), max_size=6)
 
 
@@ -25,11 +26,11 @@ def plain_key(line: str) -> str:
     for character in line:
         category = unicodedata.category(character)
         lower = character.lower()
-        if character.isspace() or (category == "Cf" and character != "\u00ad"):
+        if character.isspace() or (category == "Cf" and character not in JOINERS):
             found.append(" ")
         elif category == "Nd":
             found.append("0")
-        elif not (category[0] == "P" or category == "Cc" or character in "$+<=>^`|~"):
+        elif not (category[0] == "P" or category == "Cc" or character in JOINERS or character in "$+<=>^`|~"):
             found.append(lower if len(lower) == 1 else character)
     return " ".join("".join(found).split())
 
@@ -38,7 +39,7 @@ def plain_lines(text: str) -> list[tuple[str, int, bool]]:
     """Lines that are not blank: their text, the characters before them, whether they have a letter or digit."""
     found, at = [], 0
     for line in text.split("\n"):
-        shown = [c for c in line if not (c.isspace() or (unicodedata.category(c) == "Cf" and c != "\u00ad"))]
+        shown = [c for c in line if not (c.isspace() or (unicodedata.category(c) == "Cf" and c not in JOINERS))]
         if shown:
             letters = any(unicodedata.category(c)[0] in "LMN" for c in line)
             found.append((line, at, letters))
