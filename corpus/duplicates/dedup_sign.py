@@ -16,13 +16,13 @@ from corpus.core.inputs import Unit, read_documents
 from corpus.core.quarantine import Skipped
 from corpus.core.workers import tick
 from corpus.duplicates.document_keys import CASE, document_keys
-from corpus.duplicates.exact import byte_keys, scope_keys
+from corpus.duplicates.exact import scope_keys
 from corpus.duplicates.keep import Keep, check_column, ranks
 from corpus.duplicates.matching import Matching
 from corpus.duplicates.minhash import band_keys, set_keys, signatures
 from corpus.duplicates.normalised import normalise_texts
 from corpus.duplicates.runs import runs
-from corpus.duplicates.shingles import shingle_sets
+from corpus.duplicates.shingles import quick_keys, shingle_sets
 
 CLUSTER_SIZE = "cluster_size"
 _SLICE_CHARACTERS = 4_000_000
@@ -93,7 +93,7 @@ def sign_documents(frame: pl.DataFrame, task: SignTask, row: int = 0) -> tuple[p
         texts = sets = document_keys(frame, task.compare, task.unit.index, row)
     else:
         normalised = normalise_texts(frame["text"])
-        texts = byte_keys(normalised.views())
+        texts = quick_keys(normalised)
         values, offsets = shingle_sets(normalised, matching.ngram)
         counts = np.diff(offsets)
         sets = np.where((counts > 0)[:, None], set_keys(values, offsets), texts)

@@ -14,10 +14,11 @@ from corpus.core.binary_files import file_size
 from corpus.core.errors import ZeroToOneError
 from corpus.core.inputs import Unit
 from corpus.core.parquet_files import open_parquet
-from corpus.duplicates.dedup_sign import SignTask, read_for_signing, sign_documents
+from corpus.duplicates.dedup_sign import SignTask, read_for_signing, sign_documents, slices
 
 LEAST = 10 * 2**20  # bytes of input below which an estimate is not worth its time
 _SAMPLED = 8  # units
+_SAMPLE_CHARACTERS = 500_000  # of each
 _COUNTED = 1000  # Parquet files of which the rows are counted; more are estimated, too
 _COMPRESSION = 3.0  # what gzip and zstd make of text, and our own files of documents
 _LATER = 0.9  # what grouping and writing take beside signing
@@ -51,7 +52,7 @@ def estimate(
 ) -> Estimate | None:
     """What signing, grouping and writing the units will take; None where the input is small or empty.
 
-    Signs a slice of eight units, evenly chosen. `input_bytes`: of all files. `memory`: `--memory`.
+    Signs the beginning of eight units, evenly chosen. `input_bytes`: of all files. `memory`: `--memory`.
     """
     if input_bytes < LEAST:
         return None
@@ -84,6 +85,9 @@ def _sample(unit: Unit, task: SignTask) -> _Sample | None:
     frame = next(read_for_signing(own), None)
     if frame is None or not frame.height:
         return None
+    read = time.perf_counter() - started
+    whole, frame = frame.height, next(slices(frame, _SAMPLE_CHARACTERS, 0))
+    started = time.perf_counter() - read * frame.height / whole
     signed, values = sign_documents(frame, own)
     seconds = time.perf_counter() - started
     text = int(frame["text"].str.len_bytes().sum())

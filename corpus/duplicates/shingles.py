@@ -69,6 +69,29 @@ def mix(value: np.uint64) -> np.uint64:
     return value ^ (value >> np.uint64(31))
 
 
+def quick_keys(texts: Utf8) -> np.ndarray:
+    """128-bit keys (uint64, [texts, 2]) that are equal for equal texts; not for texts made to have the same."""
+    return _quick_keys(*texts)
+
+
+@njit(cache=True)
+def _quick_keys(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    keys = np.empty((len(offsets) - 1, 2), dtype=np.uint64)
+    for text in range(len(offsets) - 1):
+        at, last = offsets[text], offsets[text + 1]
+        first, second = np.uint64(last - at), _FNV_OFFSET
+        while at < last:
+            word = np.uint64(0)
+            for place in range(at, min(at + 8, last)):
+                word = word << np.uint64(8) | np.uint64(data[place])
+            first = mix(first + word)
+            second = (second ^ word) * _SHINGLE_FACTOR
+            second ^= second >> np.uint64(32)
+            at += 8
+        keys[text, 0], keys[text, 1] = first, mix(second)
+    return keys
+
+
 @njit(cache=True)
 def _words(data: np.ndarray, first: int, last: int, classes: np.ndarray, words: np.ndarray) -> int:
     """Write the hash of each word of data[first:last] to `words` and return their number."""

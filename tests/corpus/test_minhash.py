@@ -16,7 +16,7 @@ from corpus.core.errors import UsageError
 from corpus.duplicates.exact import normalise
 from corpus.duplicates.minhash import Banding, band_keys, choose_banding, jaccard, set_keys, signatures
 from corpus.duplicates.normalised import normalise_texts
-from corpus.duplicates.shingles import shingle_sets
+from corpus.duplicates.shingles import quick_keys, shingle_sets
 from corpus.duplicates.union_find import new_sets, roots, unite
 
 VOCABULARY = [f"word{i}" for i in range(12)] + [
@@ -171,3 +171,13 @@ def test_disjoint_sets_against_repeated_merging(count: int, pairs: list[tuple[in
             groups.remove(second)
             first |= second
     assert roots(parents).tolist() == [min(next(group for group in groups if i in group)) for i in range(count)]
+
+
+@settings(deadline=None)
+@given(st.lists(st.text("ab ", max_size=20), max_size=12))
+def test_quick_keys_tell_texts_apart(texts: list[str]) -> None:
+    normalised = normalise_texts(pl.Series(texts, dtype=pl.String))
+    keys = [tuple(row) for row in quick_keys(normalised).tolist()]
+    plain = [bytes(view) for view in normalised.views()]
+    assert all((keys[i] == keys[j]) == (plain[i] == plain[j]) for i in range(len(texts)) for j in range(i))
+    assert len({half for key in set(keys) for half in key}) == 2 * len(set(plain))
