@@ -6,7 +6,7 @@ from html import escape
 
 import numpy as np
 
-WIDTH, HEIGHT, LEFT, BOTTOM, MARGIN = 480, 320, 60, 45, 15
+WIDTH, HEIGHT, LEFT, BOTTOM, MARGIN = 500, 320, 60, 45, 30
 
 
 def log_log_plot(x: np.ndarray, y: np.ndarray, fitted: np.ndarray, names: tuple[str, str]) -> str:
