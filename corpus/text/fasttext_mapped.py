@@ -7,6 +7,7 @@ vectors of words and hashed word n-grams, a linear layer, softmax.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,6 +33,7 @@ _ADDED = 1e-5  # fastText's predictions are exp(log(p + 1e-5))
 class MappedModel:
     """A dense softmax model: `data` are the file's bytes, `starts` and `slots` a hash table of its words."""
 
+    pages: mmap.mmap
     data: Bytes
     starts: npt.NDArray[np.int64]  # of each word, in `data`
     slots: npt.NDArray[np.int32]  # word numbers by FNV hash, -1 where free
@@ -54,6 +56,8 @@ class MappedModel:
         found = np.empty((len(encoded), len(self.labels)), dtype=np.float64)
         words = self.data, self.starts, self.slots, self.end_of_line
         _predict(text, offsets, words, self.input, self.output, self.word_ngrams, self.buckets, found)
+        # The pages stay in the system's cache; what is read next, a large document, shall not come on top of them.
+        self.pages.madvise(mmap.MADV_DONTNEED)
         return np.minimum(found, 1.0)
 
 
@@ -73,7 +77,9 @@ def _open(path: Path, _: tuple[int, ...]) -> MappedModel | None:
         return None
     if layout.loss != SOFTMAX or not _consistent(layout, layout.input, layout.output):
         return None
-    data = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
+    with path.open("rb") as file:
+        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    data = np.frombuffer(pages, dtype=np.uint8)
     starts, lengths, kinds = _entries(data, layout.entries_at, layout.words + layout.classes)
     if kinds[: layout.words].any() or not kinds[layout.words :].all():
         return None
@@ -85,6 +91,7 @@ def _open(path: Path, _: tuple[int, ...]) -> MappedModel | None:
     slots = _slots(data, starts)
     end = np.frombuffer(_END_OF_LINE, dtype=np.uint8)
     return MappedModel(
+        pages=pages,
         data=data,
         starts=starts,
         slots=slots,
