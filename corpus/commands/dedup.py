@@ -19,6 +19,10 @@ from corpus.duplicates.matching import PRESETS, Matching, choose_matching
 from corpus.duplicates.rehydrate import FINEWEB2
 from corpus.duplicates.runaway import CRITERIA
 
+_RECIPES = ", ".join(
+    f"{name} ({one.banding.bands} × {one.banding.rows}, {one.ngram}, {one.threshold:g})"
+    for name, one in PRESETS.items()
+)
 _CHAINS = "see `corpus report`; --linkage star forms no chains"
 _PREDICTED = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
@@ -88,7 +92,7 @@ def dedup(
         ),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help=f"Bands, words a shingle and threshold of a recipe: {', '.join(PRESETS)}.")
+        str | None, typer.Option(help=f"Bands × rows, words a shingle, threshold of a recipe: {_RECIPES}.")
     ] = None,
     bands: Annotated[int | None, typer.Option(help="Bands of a signature, with --rows.")] = None,
     rows: Annotated[int | None, typer.Option(help="Hashes a band.")] = None,

@@ -88,9 +88,9 @@ def dedup_documents(
     seen by the size of its cluster. Rows are not repeated, so that ids stay unique; `corpus tokenize` can do it.
 
     Writes `documents/` (with `cluster_size`), `removed/` (with `reason` and `kept_id`), `clusters/` (a row per
-    member of a cluster of two or more: its `jaccard` similarity with the kept member, and what `runaway.figures`
-    says of its cluster) and `edges/` (the pairs that joined the clusters; of stars those with the centre). With
-    `url`, clusters have the `canonical_url` and no similarities.
+    member of a cluster of two or more: its `jaccard` similarity with the kept member, which signatures estimate,
+    and what `runaway.figures` says of its cluster) and `edges/` (the pairs that joined the clusters; of stars
+    those with the centre). With `url`, clusters have the `canonical_url` and no similarities.
     """
     chosen = choose_matching(threshold, ngram, preset, bands, rows, verify, linkage)
     matching, policy = _check(method, chosen, normalise), parse_keep(keep)

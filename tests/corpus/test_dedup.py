@@ -100,7 +100,7 @@ def test_finds_planted_near_duplicates_like_brute_force(tmp_path: Path) -> None:
     assert len(lower) > len(expected), "the corpus has pairs on both sides of the threshold"
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.one_of(
@@ -114,11 +114,14 @@ def test_finds_planted_near_duplicates_like_brute_force(tmp_path: Path) -> None:
     ),
     st.sampled_from(["exact", "minhash"]),
     st.sampled_from(["first", "longest"]),
+    st.sampled_from([("jaccard", "star"), ("jaccard", "single"), ("signature", "star"), ("none", "single")]),
 )
-def test_invariants(tmp_path_factory: pytest.TempPathFactory, texts: list[str], method: str, keep: str) -> None:
+def test_invariants(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], method: str, keep: str, how: tuple[str, str]
+) -> None:
     tmp_path = tmp_path_factory.mktemp("run")
     path = write(tmp_path / "in.parquet", texts)
-    options = {"method": method, "keep": keep, "workers": 1, "threshold": 0.6}
+    options = {"method": method, "keep": keep, "verify": how[0], "linkage": how[1], "workers": 1, "threshold": 0.6}
     manifest = dedup_documents([path], tmp_path / "out", **options)
     kept, removed, clusters = (table(tmp_path / "out", name) for name in ("documents", "removed", "clusters"))
     ids = pl.read_parquet(path)["id"].to_list()
