@@ -42,8 +42,9 @@ def stages(method: str, source: str, output: str, ngrams: int) -> list[list[Any]
     """The pipelines of a method, one after the other."""
     reader, writer = ParquetReader(source), ParquetWriter(f"{output}/documents")
     if method == "bloom":
-        size = max(1 << 20, ngrams * 10 // 8)  # the bits of a rate of 0.01
-        config = BloomFilterConfig(m_bytes=size, expected_elements=ngrams, hash_config=HashConfig(precision=32))
+        # Places are hashes masked with `m_bytes`: only 2**n - 1 spreads them. Ten bits a key, seven probes: 0.01.
+        size = (1 << (10 * ngrams).bit_length()) - 1
+        config = BloomFilterConfig(m_bytes=size, k=7, hash_config=HashConfig(precision=32))
         return [[reader, SingleBloomFilter(f"{output}/filter", config), writer]]
     signatures, found = f"{output}/signatures", f"{output}/found"
     if method == "line":
