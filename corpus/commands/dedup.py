@@ -153,7 +153,10 @@ def dedup(
         typer.Option("--keep-signatures", help="Keep what a later --against needs, so that it reads no texts."),
     ] = False,
     memory: Annotated[
-        str, typer.Option(help="What finding duplicates may hold at once; the result does not depend on it.")
+        str,
+        typer.Option(
+            help="What finding duplicates may take, with some 400M of libraries; the result does not depend on it."
+        ),
     ] = "4G",
     workers: options.Workers = None,
     engine: options.Engine = "local",

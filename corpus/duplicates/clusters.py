@@ -7,7 +7,7 @@ import polars as pl
 
 from corpus.duplicates.linking import Links
 from corpus.duplicates.runs import runs
-from corpus.duplicates.signed import Signed
+from corpus.duplicates.signed import Signed, rising
 from corpus.duplicates.similarity import similarities
 
 EXACT, NEAR = "exact_duplicate", "near_duplicate"
@@ -48,7 +48,7 @@ def resemblance(signed: Signed, rows: np.ndarray, kept: np.ndarray, sets: np.nda
     sizes = 4 * (signed.sizes[rows[differ]].astype(np.int64) + signed.sizes[rows[kept[differ]]])
     for first, last in runs(sizes, memory):
         left, right = rows[differ[first:last]], rows[kept[differ[first:last]]]
-        distinct = np.union1d(left, right)
+        distinct = rising(left, right)
         places = np.searchsorted(distinct, left), np.searchsorted(distinct, right)
         found[differ[first:last]] = similarities(*places, *signed.sets(distinct), signed.by_signature)
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ from corpus.duplicates.star import star_linkage
 from corpus.duplicates.union_find import roots as all_roots
 
 NO_BOUND = 1 << 60
+_A_DOCUMENT = 20  # bytes that are held for every document
+_LEAST_SHARE = 8  # of a bound that libraries alone exceed
 
 
 def assigned_path(output: Path, index: int) -> Path:
@@ -46,14 +50,15 @@ def group(
 
     `earlier`: units of another corpus, signed too, whose documents rank before all others (`keep.EARLIER`); only
     clusters with a document of `units` count, and only theirs are written.
-    Beside 20 bytes a document and some 250 a member of a cluster, it holds about `memory` bytes; the result does
-    not depend on them.
+    `memory`: bytes that the process may take, its libraries and 20 bytes a document included (some 250 a member of
+    a cluster are not); what cannot be is as little as can be. The result does not depend on it.
     """
     done = output / ".state" / "grouped.json"
     if done.exists():
         return dict(read_json(done))
     signed = Signed(output, [*units, *earlier], matching.stored_hashes if matching else None)
     own = int(signed.starts[len(units)])
+    memory = max(memory - _taken() - _A_DOCUMENT * signed.rows, memory // _LEAST_SHARE)
     repeated, later = _repeated_ids(signed, memory)
     equal_sets = first_of_equals(signed, ["set_0", "set_1"], memory)
     roots, links = _joined(signed, equal_sets, matching, keep, memory)
@@ -82,6 +87,11 @@ def group(
         counts["removed_against"] = int(((rows < own) & (rows[kept] >= own)).sum())
     write_json(done, counts)
     return counts
+
+
+def _taken() -> int:
+    """Bytes that this process has taken at most so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _repeated_ids(signed: Signed, memory: int) -> tuple[np.ndarray, np.ndarray]:

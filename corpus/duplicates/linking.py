@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from corpus.duplicates.runs import runs
-from corpus.duplicates.signed import Signed, part_of
+from corpus.duplicates.signed import Signed, part_of, rising
 from corpus.duplicates.similarity import similarity_from
 from corpus.duplicates.union_find import find, unite
 
@@ -89,7 +89,7 @@ def _link_batch(
     signed: Signed, rows: np.ndarray, starts: np.ndarray, parents: np.ndarray, threshold: float, memory: int
 ) -> Iterator[Links]:
     if len(starts) > 2 or int(signed.sizes[rows].sum(dtype=np.int64)) * 4 <= memory or len(rows) <= ALL_PAIRS:
-        distinct = np.unique(rows)
+        distinct = rising(rows)
         items = np.searchsorted(distinct, rows)
         sets = signed.sets(distinct)
         yield _linked(_link_buckets, items, starts, distinct, parents, *sets, threshold, signed.by_signature)
@@ -103,7 +103,7 @@ def _link_large(
     """One bucket too large for the memory: piece by piece, with the representatives that it has so far."""
     representatives = np.empty(0, dtype=np.int64)
     for first, last in runs(4 * signed.sizes[rows].astype(np.int64), memory):
-        distinct = np.union1d(representatives, rows[first:last])
+        distinct = rising(representatives, rows[first:last])
         compared = np.zeros(REPRESENTATIVES, dtype=np.int64)
         compared[: len(representatives)] = np.searchsorted(distinct, representatives)
         state = np.array([len(representatives)])

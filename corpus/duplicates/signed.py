@@ -81,6 +81,12 @@ class Signed:
         return signed_path(self._output, self._units[number].index)
 
 
+def rising(*rows: np.ndarray) -> np.ndarray:
+    """All rows, rising, each once. numpy's `unique` hashes; for millions it takes many times as long."""
+    ordered = np.sort(np.concatenate(rows))
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
+
+
 @njit(cache=True)
 def _copy_sets(
     stored: np.ndarray, places: np.ndarray, rows: np.ndarray, values: np.ndarray, offsets: np.ndarray

@@ -16,7 +16,7 @@ from corpus.duplicates.clusters import find_members
 from corpus.duplicates.linking import Links
 from corpus.duplicates.matching import Matching
 from corpus.duplicates.runs import runs
-from corpus.duplicates.signed import Signed
+from corpus.duplicates.signed import Signed, rising
 from corpus.duplicates.similarity import similarity_from
 
 ALWAYS = 64  # so many of a component's first centres are compared with every document
@@ -39,7 +39,7 @@ def star_linkage(
     row of the same set. Documents go by rank; of equal ranks, where `first`, by row, else by a hash of their
     shingles, so that the order of the input does not matter.
     """
-    heads = np.unique(np.concatenate([links.left, links.right]))
+    heads = rising(links.left, links.right)
     rows = find_members(roots)
     of_heads = np.searchsorted(heads, equal_sets[rows])
     in_heads = np.isin(equal_sets[rows], heads)
@@ -85,7 +85,7 @@ def link_stars(
 
 def _distinct(*rows: np.ndarray) -> tuple[np.ndarray, ...]:
     """All rows rising, each once; and the place there of each of the given ones."""
-    distinct = np.unique(np.concatenate(rows))
+    distinct = rising(*rows)
     return distinct, *(np.searchsorted(distinct, given) for given in rows)
 
 
