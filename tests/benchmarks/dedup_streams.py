@@ -143,10 +143,10 @@ def main() -> None:
             ours(method, warm, folder / f"warm-{method}")
         all_of_them = copies(documents, arguments.copies)
         rows, rates, ngrams = measure(folder, all_of_them)
+        given = f"--copies {arguments.copies} --peer-megabytes {arguments.peer_megabytes:g}"
+        command = f"python -m tests.benchmarks.dedup_streams --datatrove-python PATH {given} --write"
         body = [
-            made_with(
-                "python -m tests.benchmarks.dedup_streams --datatrove-python PATH --write", ["numba", "polars"], {}
-            ),
+            made_with(command, ["numba", "polars"], {}),
             f"\n{size(all_of_them):.0f} MB of text ({all_of_them.height:,} documents), {ngrams:,} 13-grams; one "
             "worker, MB a second of the processor's time, memory of the process:\n",
             table(["method", "MB/s", "memory, MB", "documents removed", "lines removed"], rows),
