@@ -128,11 +128,22 @@ def dedup(
     if method == "minhash":
         _print_prediction(choose_matching(threshold, ngram, preset, bands, rows))
     if method == "substring":
-        spans = {"length_threshold": length_threshold, "length_unit": length_unit, "remove": remove, "keep": keep}
+        spans: dict[str, Any] = {
+            "length_threshold": length_threshold,
+            "length_unit": length_unit,
+            "remove": remove,
+            "keep": keep,
+        }
         manifest = dedup_substrings(inputs, output, **spans, **shared)
     else:
-        bounds = {"threshold": threshold, "ngram": ngram, "preset": preset, "bands": bands, "rows": rows}
-        how = {"method": method, "keep": keep, "normalise": normalise}
+        bounds: dict[str, Any] = {
+            "threshold": threshold,
+            "ngram": ngram,
+            "preset": preset,
+            "bands": bands,
+            "rows": rows,
+        }
+        how: dict[str, Any] = {"method": method, "keep": keep, "normalise": normalise}
         manifest = dedup_documents(inputs, output, **how, **bounds, **shared)
     print_summary("dedup", manifest if as_json else _rows(manifest), as_json=as_json)
 
