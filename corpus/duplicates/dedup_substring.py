@@ -41,6 +41,7 @@ from corpus.duplicates.span_windows import Measure
 UNITS = ("tokens", "characters")
 REMOVALS = ("span", "document")
 KEEPS = ("first", "none")
+LONGEST = 1_000_000  # of --length-threshold: what a window needs in memory grows with it
 LEAST_LEFT = 20  # characters but white space: a cut document of fewer is removed
 REPEATED, NOTHING_LEFT = "repeated_span", "nothing_left"
 
@@ -135,8 +136,8 @@ def _find_spans(job: Job, units: Sequence[Unit], memory: int, run: Callable[...,
 
 
 def _check(length_threshold: int, length_unit: str, remove: str, keep: str) -> Measure:
-    if length_threshold < 1:
-        raise UsageError("--length-threshold must be at least 1")
+    if not 1 <= length_threshold <= LONGEST:
+        raise UsageError(f"--length-threshold must be at least 1 and at most {LONGEST:,}")
     for option, value, choices in (
         ("--length-unit", length_unit, UNITS),
         ("--remove", remove, REMOVALS),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numba import njit
 
 from corpus.core.files import write_atomically, write_json
 from corpus.core.inputs import Unit
@@ -42,7 +43,7 @@ def find_unit_spans(task: UnitTask) -> None:
     for segment in windows.segments(unit):
         matches = _resolved(job, segment, read_matches(task.matches, segment))
         spans, differing = _segment_spans(windows, segment, matches)
-        found += spans
+        found.append(disjoint(spans))
         if len(differing):
             wrong.append(keys_of(job.keys("windows"), segment, differing))
     with write_atomically(spans_path(job.output, unit)) as temporary:
@@ -52,12 +53,11 @@ def find_unit_spans(task: UnitTask) -> None:
 
 
 class _Windows:
-    """The stored windows of all units: their texts, and the ids of their documents. Keeps the last unit's open."""
+    """The stored windows of all units: their texts, and the ids of their documents."""
 
     def __init__(self, job: Job) -> None:
         self.job, self.measure = job, job.measure
         self._firsts = job.keys("windows").firsts()
-        self._opened: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._ids: dict[int, pl.DataFrame] = {}
 
     def segments(self, unit: int) -> range:
@@ -89,10 +89,10 @@ def _collisions(job: Job, unit: int) -> Path:
     return job.path("spans", unit, "collisions")
 
 
-def _segment_spans(windows: _Windows, segment: int, matches: np.ndarray) -> tuple[list[pl.DataFrame], np.ndarray]:
+def _segment_spans(windows: _Windows, segment: int, matches: np.ndarray) -> tuple[pl.DataFrame, np.ndarray]:
     """The spans of a segment, and the ordinals of windows whose texts differ from what they match."""
     matches = matches[(matches["segment"] != segment) | (matches["ordinal"] != matches["own"])]
-    spans: list[pl.DataFrame] = []
+    spans = [pl.DataFrame(schema=_SPANS)]
     differing = [np.empty(0, dtype=np.int64)]
     here, measure = windows.stored(segment), windows.measure
     pieces, others = _pieces(matches, alone=measure.size == 1)
@@ -105,7 +105,7 @@ def _segment_spans(windows: _Windows, segment: int, matches: np.ndarray) -> tupl
             compared = compare(here, there, own, measure.size, character_classes(), measure.by_character)
             spans.append(_spans(windows, segment, other, own, compared))
             differing.append(own.own[~compared.equal])
-    return spans, np.concatenate(differing)
+    return pl.concat(spans), np.concatenate(differing)
 
 
 def _by_segment(pieces: Pieces, others: np.ndarray) -> Iterator[tuple[int, Pieces]]:
@@ -131,9 +131,9 @@ def _pieces(matches: np.ndarray, *, alone: bool) -> tuple[Pieces, np.ndarray]:
 
 def _single(pieces: Pieces) -> Pieces:
     """The pieces' windows, each a piece of its own."""
-    heads = np.concatenate([[0], np.cumsum(pieces.count)[:-1]])
-    inside = np.arange(pieces.count.sum()) - np.repeat(heads, pieces.count)
-    own, other = (np.repeat(column, pieces.count) + inside for column in (pieces.own, pieces.other))
+    heads = np.concatenate([[0], np.cumsum(pieces.windows)[:-1]])
+    inside = np.arange(pieces.windows.sum()) - np.repeat(heads, pieces.windows)
+    own, other = (np.repeat(column, pieces.windows) + inside for column in (pieces.own, pieces.other))
     return Pieces(own, np.ones(len(own), dtype=np.int64), other)
 
 
@@ -159,21 +159,49 @@ def _spans(windows: _Windows, segment: int, other: int, pieces: Pieces, found: F
 
 
 def disjoint(spans: pl.DataFrame) -> pl.DataFrame:
-    """Spans in order; one that overlaps with those before begins where they end, parts of one are joined."""
-    spans = spans.sort("row", "offset")
-    end = pl.col("offset") + pl.col("length")
-    cut = pl.max_horizontal(end.shift(1).cum_max().over("row").fill_null(0) - pl.col("offset"), 0)
-    moved = spans.with_columns(cut.alias("cut")).with_columns(
-        pl.col("offset") + pl.col("cut"), pl.col("length") - pl.col("cut"), pl.col("first_offset") + pl.col("cut")
+    """Spans in order that cover what these do, as few as can be, none overlapping with another.
+
+    Parts of one match are joined; of what is left, every span goes on where the one before ends.
+    """
+    end, step = pl.col("offset") + pl.col("length"), pl.col("offset") - pl.col("first_offset")
+    spans = spans.sort("row", "offset").with_columns(end.alias("end"), step.alias("step"))
+    same = pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in ("row", "first_id", "step"))
+    goes_on = (same & (pl.col("offset") <= pl.col("end").shift(1))).fill_null(False)
+    matches = spans.group_by((~goes_on).cum_sum().alias("match"), maintain_order=True).agg(
+        pl.col("row", "offset", "first_id", "step").first(), pl.col("end").max()
     )
-    moved = moved.drop("cut").filter(pl.col("length") > 0)
-    step = pl.col("offset") - pl.col("first_offset")
-    goes_on = (end.shift(1) == pl.col("offset")) & (step == step.shift(1))
-    same = (pl.col("row") == pl.col("row").shift(1)) & (pl.col("first_id") == pl.col("first_id").shift(1))
-    joined = moved.group_by((~(goes_on & same)).fill_null(True).cum_sum().alias("span"), maintain_order=True).agg(
-        pl.col("row", "offset", "first_id", "first_offset").first(), pl.col("length").sum()
+    chosen, begins = cover(*(matches[name].to_numpy() for name in ("row", "offset", "end")))
+    offset = pl.Series("offset", begins, dtype=pl.Int64)
+    return matches[chosen].select(
+        "row",
+        offset,
+        (pl.col("end") - offset).alias("length"),
+        "first_id",
+        (offset - pl.col("step")).alias("first_offset"),
     )
-    return joined.select("row", "offset", "length", "first_id", "first_offset")
+
+
+@njit(cache=True)
+def cover(rows: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The fewest intervals whose union is that of all, and where each begins if it does not overlap with others.
+
+    They are sorted by row and start.
+    """
+    chosen, begins = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=np.int64)
+    count = item = 0
+    while item < len(rows):
+        row, at = rows[item], starts[item]
+        while True:  # of those that begin where the others end, or before, the one that reaches farthest
+            best, farthest = -1, at
+            while item < len(rows) and rows[item] == row and starts[item] <= at:
+                if ends[item] > farthest:
+                    best, farthest = item, ends[item]
+                item += 1
+            if best < 0:
+                break
+            chosen[count], begins[count], at = best, at, farthest
+            count += 1
+    return chosen[:count], begins[:count]
 
 
 def resolve_collisions(job: Job, units: Sequence[Unit]) -> bool:

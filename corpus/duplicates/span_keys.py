@@ -228,7 +228,7 @@ def _is_in(key: np.uint64, part: int, parts: int) -> bool:
 
 
 @njit(cache=True)
-def _slot(key: np.uint64, keys: Keys, times: npt.NDArray[np.uint8]) -> int:
+def _slot(key: np.uint64, keys: Keys, times: npt.NDArray[np.uint8]) -> np.int64:
     """The slot of a key, or the empty one where it would be."""
     mask = np.int64(len(keys) - 1)
     slot = np.int64(key & np.uint64(mask))

@@ -67,10 +67,10 @@ class StretchWriter:
 
 
 class Pieces(NamedTuple):
-    """Runs of windows that equal windows elsewhere: `count` from ordinal `own` on, and those from `other` on."""
+    """Runs of windows that equal windows elsewhere: `windows` from ordinal `own` on, and those from `other` on."""
 
     own: Positions
-    count: Positions
+    windows: Positions
     other: Positions
 
 
@@ -91,8 +91,9 @@ class Found(NamedTuple):
 
 def compare(here: Stored, there: Stored, pieces: Pieces, size: int, classes: Classes, by_character: bool) -> Found:
     """Compare pieces, whose windows have `size` units, with their texts; `there` may be another unit's."""
-    found = Found(*(np.empty(len(pieces.own), dtype=np.int64) for _ in range(6)), np.empty(len(pieces.own), bool))
-    _compare(*here, *there, *pieces, size, classes, by_character, *found)
+    number = len(pieces.own)
+    found = Found._make([*(np.empty(number, dtype=np.int64) for _ in range(6)), np.empty(number, dtype=np.bool_)])
+    _compare(here, there, pieces, size, classes, by_character, found)
     return found
 
 
@@ -120,11 +121,9 @@ def _copy(data: Bytes, starts: Positions, ends: Positions, stored: Bytes) -> Non
 
 
 @njit(cache=True)
-def _window(
-    data: Bytes, block: npt.NDArray[np.void], skip: int, classes: Classes, by_character: bool
-) -> tuple[int, int]:
+def _window(data: Bytes, block: np.void, skip: int, classes: Classes, by_character: bool) -> tuple[int, int]:
     """Where the window of a block begins before which `skip` are: in the data, and in characters of its text."""
-    at, characters = block["at"], block["characters"]
+    at, characters, length = int(block["at"]), int(block["characters"]), 0
     begin = at
     for _ in range(skip + 1):
         begin, at, before, length, _, _ = next_unit(data, at, len(data), classes, by_character)
@@ -134,34 +133,20 @@ def _window(
 
 @njit(cache=True)
 def _compare(
-    data: Bytes,
-    blocks: npt.NDArray[np.void],
-    other_data: Bytes,
-    other_blocks: npt.NDArray[np.void],
-    own: Positions,
-    count: Positions,
-    other: Positions,
-    size: int,
-    classes: Classes,
-    by_character: bool,
-    text: Positions,
-    offset: Positions,
-    length: Positions,
-    other_text: Positions,
-    other_offset: Positions,
-    apart: Positions,
-    equal: npt.NDArray[np.bool_],
+    here: Stored, there: Stored, pieces: Pieces, size: int, classes: Classes, by_character: bool, found: Found
 ) -> None:
-    for piece in range(len(own)):
-        here, there = blocks[own[piece] // BLOCK_WINDOWS], other_blocks[other[piece] // BLOCK_WINDOWS]
-        skip, other_skip = own[piece] % BLOCK_WINDOWS, other[piece] % BLOCK_WINDOWS
-        begin, characters = _window(data, here, skip, classes, by_character)
-        other_begin, other_characters = _window(other_data, there, other_skip, classes, by_character)
-        at, total, last = begin, 0, begin
-        for _ in range(size + count[piece] - 1):
+    data, other_data = here.data, there.data
+    for piece in range(len(pieces.own)):
+        own, other = pieces.own[piece], pieces.other[piece]
+        block, other_block = here.blocks[own // BLOCK_WINDOWS], there.blocks[other // BLOCK_WINDOWS]
+        skip, other_skip = own % BLOCK_WINDOWS, other % BLOCK_WINDOWS
+        begin, characters = _window(data, block, skip, classes, by_character)
+        other_begin, other_characters = _window(other_data, other_block, other_skip, classes, by_character)
+        at, length, last = begin, 0, begin
+        for _ in range(size + pieces.windows[piece] - 1):
             last, at, before, own_length, _, _ = next_unit(data, at, len(data), classes, by_character)
-            total += before + own_length
-        same = here["scope"] == there["scope"] and other_begin + at - begin <= len(other_data)
+            length += before + own_length
+        same = block["scope"] == other_block["scope"] and other_begin + at - begin <= len(other_data)
         if same:
             for step in range(at - begin):
                 if data[begin + step] != other_data[other_begin + step]:
@@ -172,7 +157,7 @@ def _compare(
                 other_data, other_begin + last - begin, len(other_data), classes, by_character
             )
             same = other_end - other_begin == at - begin
-        text[piece], offset[piece], length[piece] = here["text"], characters, total
-        other_text[piece], other_offset[piece] = there["text"], other_characters
-        apart[piece] = here["units"] + skip - there["units"] - other_skip
-        equal[piece] = same
+        found.text[piece], found.offset[piece], found.length[piece] = block["text"], characters, length
+        found.other_text[piece], found.other_offset[piece] = other_block["text"], other_characters
+        found.apart[piece] = block["units"] + skip - other_block["units"] - other_skip
+        found.equal[piece] = same

@@ -76,10 +76,12 @@ def find_anchors(texts: Texts, place: Place, measure: Measure, most: int) -> tup
 
     Writes the sizes of the texts.
     """
-    anchors = np.empty(most, dtype=np.uint64)
-    no_flags = np.empty(0, dtype=np.bool_)
-    found, _, windows, *after = _scan(*texts, *place, *_constants(measure), most, no_flags, anchors, *_room(0))
-    return anchors[:found], windows, Place(*after)
+    anchors, no_flags = np.empty(most, dtype=np.uint64), np.empty(0, dtype=np.bool_)
+    classes = character_classes()
+    seen, _, windows, *after = _scan(
+        texts, place, measure, measure.gram, classes, most, no_flags, anchors, _room(0)
+    )
+    return anchors[:seen], windows, Place(*after)
 
 
 def find_windows(
@@ -90,18 +92,14 @@ def find_windows(
     Returns them, the numbers of anchors and of windows that there were, and where to go on. Texts whose sizes are
     known and none of whose anchors is flagged are not scanned.
     """
-    anchors = np.empty(most, dtype=np.uint64)
-    room = _room(most)
-    seen, found, windows, *after = _scan(*texts, *place, *_constants(measure), most, flags, anchors, *room)
-    return Windows(*(column[:found].copy() for column in room)), seen, windows, Place(*after)
+    anchors, room = np.empty(most, dtype=np.uint64), _room(most)
+    classes = character_classes()
+    seen, found, windows, *after = _scan(texts, place, measure, measure.gram, classes, most, flags, anchors, room)
+    return Windows._make(column[:found].copy() for column in room), seen, windows, Place(*after)
 
 
 def _room(most: int) -> Windows:
-    return Windows(np.empty(most, dtype=np.uint64), *(np.empty(most, dtype=np.int64) for _ in range(5)))
-
-
-def _constants(measure: Measure) -> tuple[Classes, bool, int, int]:
-    return character_classes(), measure.by_character, measure.size, measure.gram
+    return Windows._make([np.empty(most, dtype=np.uint64), *(np.empty(most, dtype=np.int64) for _ in range(5))])
 
 
 @njit(cache=True)
@@ -114,34 +112,25 @@ def _power(exponent: int) -> np.uint64:
 
 @njit(cache=True)
 def _scan(
-    data: Bytes,
-    offsets: Positions,
-    scopes: Keys,
-    sizes: npt.NDArray[np.uint32],
-    text: int,
-    at: int,
-    characters: int,
-    units: int,
-    classes: Classes,
-    by_character: bool,
-    size: int,
+    texts: Texts,
+    place: Place,
+    measure: Measure,
     gram: int,
+    classes: Classes,
     most: int,
     flags: npt.NDArray[np.bool_],
     anchors: Keys,
-    keys: Keys,
-    texts: Positions,
-    starts: Positions,
-    ends: Positions,
-    before: Positions,
-    numbers: Positions,
+    room: Windows,
 ) -> tuple[int, int, int, int, int, int, int]:
     """Scan texts until they end or `most` windows are complete; see `find_windows`.
 
     A window's hash is a polynomial in the hashes of its units, each but the first with the white space before it.
     Rings hold the last `size` units, and the hashes of the grams of the last window.
     """
-    wanted = len(keys) > 0
+    data, offsets, scopes, sizes = texts.data, texts.offsets, texts.scopes, texts.sizes
+    text, at, characters, units = place.text, place.byte, place.characters, place.units
+    size, by_character = measure.size, measure.by_character
+    wanted = len(room.keys) > 0
     own, joint = np.empty(size, dtype=np.uint64), np.empty(size, dtype=np.uint64)
     begins, behind = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
     grams = size - gram + 1
@@ -202,9 +191,9 @@ def _scan(
                     seen += 1
                 first_slot = slot + 1 if slot + 1 < size else 0
                 if wanted and flags[seen - 1]:
-                    keys[found] = mix(size_sum + own[first_slot] * size_power) ^ scopes[text]
-                    texts[found], starts[found], ends[found] = text, begins[first_slot], at
-                    before[found], numbers[found] = behind[first_slot], units + first
+                    room.keys[found] = mix(size_sum + own[first_slot] * size_power) ^ scopes[text]
+                    room.texts[found], room.starts[found], room.ends[found] = text, begins[first_slot], at
+                    room.characters[found], room.units[found] = behind[first_slot], units + first
                     found += 1
                 windows += 1
                 if windows == most:

@@ -274,6 +274,7 @@ def test_what_repeats_itself(tmp_path: Path) -> None:
     # One run of signs is one token.
     assert kept == ["a " * 50 + " ", "字" * 50, "=" * 300_000, f"{line}\n\n"]
     assert counts["documents_removed"] == 399
+    assert counts["spans"] < 15_000, "as few as cover what goes, not one for every window"
     characters = run(tmp_path / "two", [["-" * 1_000]], length_unit="characters")
     assert characters["counts"]["characters_removed"] == 950
 
@@ -358,7 +359,14 @@ def test_explain_and_report(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"length_threshold": 0}, {"length_unit": "bytes"}, {"remove": "line"}, {"keep": "longest"}]
+    "wrong",
+    [
+        {"length_threshold": 0},
+        {"length_threshold": 10**9},
+        {"length_unit": "bytes"},
+        {"remove": "line"},
+        {"keep": "longest"},
+    ],
 )
 def test_wrong_arguments(tmp_path: Path, wrong: dict[str, Any]) -> None:
     path = write(tmp_path / "a.parquet", ["some text"])
