@@ -10,6 +10,8 @@ import random
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,3 +186,14 @@ def writing_verbs(good: Path) -> dict[str, list[object]]:
 
 WRITING = list(writing_verbs(Path()))
 FILES = ("report", "convert", "plan")
+
+
+def kill_at_stages(command: list[str], output: Path, stages: Sequence[str]) -> None:
+    """Run a command once for each stage, killed as soon as a file of the stage's pattern is there."""
+    for stage in stages:
+        process = start(*command)
+        deadline = time.monotonic() + 120
+        while not list(output.glob(stage)) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()

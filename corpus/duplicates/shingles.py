@@ -18,7 +18,7 @@ from numba import njit
 from corpus.duplicates.normalised import Utf8, decode
 
 SEPARATOR, LETTER, IDEOGRAPH = 0, 1, 2
-_UNSPACED = (
+UNSPACED = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x1000, 0x109F),  # Burmese
     (0x1780, 0x17FF),  # Khmer
@@ -55,7 +55,7 @@ def word_classes() -> np.ndarray:
     for code in range(sys.maxunicode + 1):
         if unicodedata.category(chr(code))[0] in "LMN":
             classes[code] = LETTER
-    for first, last in _UNSPACED:
+    for first, last in UNSPACED:
         block = classes[first : last + 1]
         block[block == LETTER] = IDEOGRAPH
     return classes

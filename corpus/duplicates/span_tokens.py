@@ -13,23 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from corpus.duplicates.shingles import UNSPACED
+
 Classes = npt.NDArray[np.uint8]
 Bytes = npt.NDArray[np.uint8]
 
 SPACE, WORD, SINGLE, SIGN, EXTEND = 0, 1, 2, 3, 4
 _JOINER, _RETURN, _NEWLINE = 0x200D, 0x0D, 0x0A
 _FIRST_FLAG, _LAST_FLAG = 0x1F1E6, 0x1F1FF  # regional indicators: two make a flag
-_UNSPACED = (
-    (0x0E00, 0x0EFF),  # Thai, Lao
-    (0x1000, 0x109F),  # Burmese
-    (0x1780, 0x17FF),  # Khmer
-    (0x3005, 0x3007),  # 々〆〇
-    (0x3040, 0x30FF),  # kana
-    (0x31F0, 0x31FF),
-    (0x3400, 0x4DBF),  # Han
-    (0x4E00, 0x9FFF),
-    (0xF900, 0xFAFF),
-)
 _EXTENDING = (
     (0x00AD, 0x00AD),  # soft hyphen
     (0x1160, 0x11FF),  # vowels and finals of Hangul syllables
@@ -53,7 +44,7 @@ def character_classes() -> Classes:
     names = [unicodedata.category(chr(code)) for code in range(_LAST_ASSIGNED)]
     classes[:_LAST_ASSIGNED] = [finer.get(name, by_category[name[0]]) for name in names]
     classes[0x20000:0x40000] = SINGLE
-    for first, last in _UNSPACED:
+    for first, last in UNSPACED:
         block = classes[first : last + 1]
         block[block == WORD] = SINGLE
     for first, last in _EXTENDING:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import time
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -25,7 +22,7 @@ from corpus.duplicates.dedup_bloom import dedup_ngrams
 from corpus.reporting.explain import explain_document
 from tests.corpus.test_dedup import fail_on_call, files, table, write
 from tests.corpus.test_lines import plain_lines
-from tests.programs import ONE, call, start
+from tests.programs import ONE, call, kill_at_stages
 
 EXACT = 1e-6  # with so few n-grams the filter is as good as a set
 
@@ -179,13 +176,7 @@ def test_killed_and_run_again(tmp_path: Path) -> None:
     command = ["corpus", "dedup", str(source), "--method", "bloom", *ONE, "-o"]
     assert call(*command, str(tmp_path / "whole")).status == 0
     out = tmp_path / "out"
-    for wanted in (".state/counted/*", ".state/decided/*", "documents/*.parquet"):
-        process = start(*command, str(out))
-        deadline = time.monotonic() + 120
-        while not list(out.glob(wanted)) and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.005)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+    kill_at_stages([*command, str(out)], out, (".state/counted/*", ".state/decided/*", "documents/*.parquet"))
     assert call(*command, str(out)).status == 0
     assert files(out) == files(tmp_path / "whole")
 

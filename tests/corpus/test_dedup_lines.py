@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +22,7 @@ from corpus.duplicates.dedup_lines import dedup_lines
 from corpus.reporting.explain import explain_document
 from tests.corpus.test_dedup import fail_on_call, files, table, write
 from tests.corpus.test_lines import plain_key, plain_lines
-from tests.programs import ONE, call, start
+from tests.programs import ONE, call, kill_at_stages
 
 LINE = st.sampled_from(["One two", "one  TWO.", "a1", "A2", "three", "---", "", " ", "中文。", "four"])
 DOCUMENTS = st.lists(st.lists(LINE, max_size=6).map("\n".join), min_size=1, max_size=8)
@@ -135,13 +132,9 @@ def test_killed_and_run_again(tmp_path: Path) -> None:
     command = ["corpus", "dedup", str(source), "--method", "line", *ONE, "-o"]
     assert call(*command, str(tmp_path / "whole")).status == 0
     out = tmp_path / "out"
-    for wanted in (".state/signed/*.firsts", ".state/repeats/*.starts", "documents/*.parquet"):
-        process = start(*command, str(out))
-        deadline = time.monotonic() + 120
-        while not list(out.glob(wanted)) and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.005)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+    kill_at_stages(
+        [*command, str(out)], out, (".state/signed/*.firsts", ".state/repeats/*.starts", "documents/*.parquet")
+    )
     assert call(*command, str(out)).status == 0
     assert files(out) == files(tmp_path / "whole")
 
