@@ -327,9 +327,9 @@ def _strip(
     Returns what is left (first, last), how many words are written, from which place on those stand that were taken
     from the end, and the exception's slot or -1.
     """
-    count, behind = 0, last - first
+    count, behind, looked_up = 0, last - first, False
     while first < last:
-        slot = find_exception(codes, first, last, PLAIN, keys)
+        slot = -1 if looked_up else find_exception(codes, first, last, PLAIN, keys)
         if slot >= 0:
             return first, last, count, behind, slot
         front, back = _front(codes, first, last, marks), 0
@@ -347,6 +347,7 @@ def _strip(
             behind -= 1
             starts[behind], ends[behind] = last - back, last
         first, last = first + front, last - back
+        looked_up = (front == 0) != (back == 0)
         if slot >= 0 or (front == 0 and back == 0):
             return first, last, count, behind, slot
     return first, last, count, behind, -1
