@@ -24,23 +24,20 @@ DOCUMENT_SCHEMA = pl.Schema(
 )
 
 
-def as_documents(
-    frame: pl.DataFrame, *, source: str, origin: str, domain: str | None = None, first_row: int = 0
-) -> pl.DataFrame:
+def as_documents(frame: pl.DataFrame, *, source: str, origin: str, first_row: int = 0) -> pl.DataFrame:
     """Bring a table with a `text` column to the document contract.
 
     Contract columns come first; those that are missing are added: `id` as a hash of `source` and row number,
     `source` and `origin` (with `#row`) from the arguments, the others as null. The user's own `id` and extra
-    columns stay; a null `id` becomes the row's `origin`. `domain` overrides the column where given.
+    columns stay; a null `id` becomes the row's `origin`.
 
     Raises ZeroToOneError when there is no `text` column, or a contract column cannot hold what it has.
     """
     if "text" not in frame.columns:
         raise ZeroToOneError(f"{origin}: no column `text`; it has {', '.join(frame.columns) or 'no columns'}")
     added = _missing_columns(frame, source, origin, first_row)
-    if domain is not None:
-        added.append(pl.lit(domain).alias("domain"))
-    changed = [_contract_type(frame, name, origin) for name in DOCUMENT_SCHEMA if _changes(frame, name)]
+    given = [(name, kind) for name, kind in DOCUMENT_SCHEMA.items() if name in frame.columns]
+    changed = [_contract_type(frame, name, origin) for name, kind in given if frame.schema[name] != kind]
     # What need not change is left alone: every call of polars takes longer than a batch of small documents.
     if added or changed:
         frame = frame.with_columns(*changed).with_columns(added)
@@ -64,10 +61,6 @@ def _missing_columns(frame: pl.DataFrame, source: str, origin: str, first_row: i
         else:
             added.append(pl.lit(source if name == "source" else None, dtype=kind).alias(name))
     return added
-
-
-def _changes(frame: pl.DataFrame, name: str) -> bool:
-    return name in frame.columns and frame.schema[name] != DOCUMENT_SCHEMA[name]
 
 
 def row_id(source: str, row: int) -> str:

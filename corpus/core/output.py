@@ -184,6 +184,13 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def remove_stages(output: Path, *names: str) -> None:
+    """Remove what stages left in folders of `.state/` for the stages after them."""
+    for name in names:
+        if (output / ".state" / name).exists():
+            shutil.rmtree(output / ".state" / name)
+
+
 def empty_directory(directory: Path, last: str) -> None:
     """Remove all that a directory holds; `last`, which says whose it is, last: a removal can be repeated."""
     for entry in sorted(directory.iterdir(), key=lambda entry: entry.name == last):

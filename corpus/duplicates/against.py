@@ -10,18 +10,19 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-from numba import njit
 
 from corpus.core.console import log
 from corpus.core.files import read_json, write_atomically, write_json
 from corpus.core.inputs import Unit, plan_units
 from corpus.core.output import changed_parameter
-from corpus.duplicates.dedup_sign import SignTask, shingles_path, signed_path
+from corpus.duplicates.dedup_sign import SignTask, shingles_path, signed_path, stored_sizes
+from corpus.duplicates.signed import copy_sets
 
 STORED = "signatures"
 _MADE_WITH = "made_with.json"
@@ -47,7 +48,7 @@ def plan_earlier(paths: Sequence[str | Path], first: int, made_with: dict[str, A
         stored = _stored(Path(path), made_with)
         found = [Unit(0, str(file), file.name, STORED) for file in stored] or plan_units([path])
         units += found
-    return [_numbered(unit, first + number) for number, unit in enumerate(units)]
+    return [replace(unit, index=first + number) for number, unit in enumerate(units)]
 
 
 def _stored(directory: Path, made_with: dict[str, Any]) -> list[Path]:
@@ -59,10 +60,6 @@ def _stored(directory: Path, made_with: dict[str, Any]) -> list[Path]:
         log(f"{directory}: signatures made otherwise ({difference}); its documents are read")
         return []
     return sorted(file.parent.glob("unit-*.parquet"))
-
-
-def _numbered(unit: Unit, index: int) -> Unit:
-    return Unit(index, unit.path, unit.name, unit.format, unit.start, unit.stop, unit.members, unit.lines_before)
 
 
 def take_stored(unit: Unit, output: Path) -> None:
@@ -84,17 +81,17 @@ def store(output: Path, index: int, removed: Sequence[int], hashes: int | None) 
     They rank before all others from now on. `hashes`: values of a stored signature, None where sets are stored.
     """
     signed = pl.read_parquet(signed_path(output, index))
-    kept = np.ones(signed.height, dtype=bool)
-    kept[list(removed)] = False
-    shingles = signed["shingles"].to_numpy()
-    sizes = shingles if hashes is None else np.where(shingles > 0, hashes, 0)
-    ends = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    kept = np.delete(np.arange(signed.height), np.asarray(removed, dtype=np.int64))
+    sizes = stored_sizes(signed["shingles"].to_numpy(), hashes)
+    places, offsets = (np.append(0, np.cumsum(of, dtype=np.int64)) for of in (sizes, sizes[kept]))
+    values = np.empty(offsets[-1], dtype=np.uint32)
     target = output / STORED / f"unit-{index:05d}.parquet"
     source = shingles_path(output, index)
-    values = np.memmap(source, dtype="<u4", mode="r") if source.stat().st_size else np.empty(0, dtype=np.uint32)
+    if len(values):
+        copy_sets(np.memmap(source, dtype="<u4", mode="r"), places, kept, values, offsets)
     with write_atomically(_values(target)) as temporary:
-        _gathered(values, ends, np.flatnonzero(kept)).astype("<u4", copy=False).tofile(temporary)
-    ranked = signed.filter(pl.Series(kept)).with_columns(rank=pl.lit(-np.inf))
+        values.astype("<u4", copy=False).tofile(temporary)
+    ranked = signed[kept].with_columns(rank=pl.lit(-np.inf))
     with write_atomically(target) as temporary:
         ranked.write_parquet(temporary, compression="uncompressed")
 
@@ -106,17 +103,3 @@ def finish_store(output: Path, made_with: dict[str, Any]) -> None:
 
 def _values(table: Path) -> Path:
     return table.with_suffix(".shingles")
-
-
-@njit(cache=True)
-def _gathered(values: np.ndarray, ends: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    total = 0
-    for row in rows:
-        total += ends[row + 1] - ends[row]
-    found = np.empty(total, dtype=np.uint32)
-    at = 0
-    for row in rows:
-        for place in range(ends[row], ends[row + 1]):
-            found[at] = values[place]
-            at += 1
-    return found

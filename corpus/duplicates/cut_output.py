@@ -1,6 +1,8 @@
-"""Documents without some of their lines: what `--method line` and `--method bloom` write."""
+"""Documents without some of their lines: what `--method line` and `--method bloom` write, and putting it back."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -51,8 +53,10 @@ def write_cut(
         output.reason(reason, int(dropped.sum()))
 
 
-def put_back(text: str, offsets: list[int], spans: list[str]) -> str:
-    """The text as it was before spans went out of it; `offsets` rise."""
+def put_back(text: str, offsets: Sequence[int], spans: Sequence[str]) -> str:
+    """The text as it was before spans, in order, were cut out of it; `offsets` in the text as it was."""
+    parts, at, taken = [], 0, 0
     for offset, span in zip(offsets, spans, strict=True):
-        text = text[:offset] + span + text[offset:]
-    return text
+        parts += [text[at - taken : offset - taken], span]
+        at, taken = offset + len(span), taken + len(span)
+    return "".join([*parts, text[at - taken :]])

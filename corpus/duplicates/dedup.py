@@ -6,7 +6,6 @@ Text is read twice and never held; keys (200 to 300 bytes a document) are.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from corpus.core.console import log
 from corpus.core.engine import Parameters, Step, UnitOutput, process_units
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.inputs import Unit, plan_units, read_documents
-from corpus.core.output import Claim, input_entries, unit_claim
+from corpus.core.output import Claim, input_entries, remove_stages, unit_claim
 from corpus.core.quarantine import nothing_to_read
 from corpus.core.workers import default_workers, run_units
 from corpus.duplicates.against import STORED, finish_store, plan_earlier, signing_parameters, store, take_stored
@@ -117,17 +116,11 @@ def dedup_documents(
     claim = _claim(step, inputs, units, earlier_units, output)
     earlier = claim.finished(overwrite)
     if earlier is not None:
-        _remove_stages(output)
+        remove_stages(output, *_STAGES)
         return earlier
     if not signed_path(output, 0).exists():
         _say_what_it_needs(units, first, claim.input_bytes, memory, workers)
-    tasks = [replace(first, unit=unit) for unit in units]
-    tasks += [replace(first, unit=unit, keep=EARLIER) for unit in earlier_units]
-    tasks = [task for task in tasks if not signed_path(output, task.unit.index).exists()]
-    for task in tasks:
-        if task.unit.format == STORED:
-            take_stored(task.unit, output)
-    tasks = [task for task in tasks if task.unit.format != STORED]
+    tasks = _unsigned(first, units, earlier_units)
     run_units(sign_unit, tasks, workers=workers, engine=engine, description="corpus dedup: signing")
     if not any(signed_height(output, unit.index) for unit in units):
         raise nothing_to_read(inputs, units, "documents to read")
@@ -141,8 +134,19 @@ def dedup_documents(
         counts=dict(sorted({**counts, **found}.items())),
         reasons=reasons,
     )
-    _remove_stages(output)
+    remove_stages(output, *_STAGES)
     return manifest
+
+
+def _unsigned(first: SignTask, units: Sequence[Unit], earlier: Sequence[Unit]) -> list[SignTask]:
+    """What is left to sign; stored signatures are taken as they are."""
+    tasks = [replace(first, unit=unit) for unit in units]
+    for unit in earlier:
+        if unit.format != STORED:
+            tasks.append(replace(first, unit=unit, keep=EARLIER))
+        elif not signed_path(first.output, unit.index).exists():
+            take_stored(unit, first.output)
+    return [task for task in tasks if not signed_path(first.output, task.unit.index).exists()]
 
 
 def _say_what_it_needs(
@@ -181,7 +185,9 @@ def _write_unit(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:
     unnamed: list[int] = []
     for frame in read_documents(unit, output):
         if parameters["method"] == "url":
-            unnamed += (without_url(frame) + row).tolist()
+            here = without_url(frame)
+            output.count("documents_without_url", len(here))
+            unnamed += (here + row).tolist()
         own = assigned.filter(pl.col("row").is_between(row, row + frame.height, closed="left"))
         _write_frame(frame, own.with_columns(pl.col("row") - row), output, parameters)
         row += frame.height
@@ -212,16 +218,9 @@ def _write_frame(frame: pl.DataFrame, members: pl.DataFrame, output: UnitOutput,
     if parameters["method"] == "url":
         urls = pl.Series(canonical_urls(named["url"].to_list()), dtype=pl.String)
         clusters = clusters.with_columns(urls.alias("canonical_url"))
-        output.count("documents_without_url", len(without_url(frame)))
     output.write("clusters", clusters)
     output.count("documents_in", frame.height)
     output.count("documents_kept", documents.height)
     output.count("documents_removed", removed.height)
     for reason, count in removed.group_by("reason").len().sort("reason").iter_rows():
         output.reason(reason, count)
-
-
-def _remove_stages(output: Path) -> None:
-    for name in _STAGES:
-        if (output / ".state" / name).exists():
-            shutil.rmtree(output / ".state" / name)

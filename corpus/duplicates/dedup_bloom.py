@@ -6,7 +6,6 @@ their order with one filter, write the documents by units. The filter is all tha
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from corpus.core.engine import Parameters, Step, UnitOutput, process_units
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.files import read_json, write_json
 from corpus.core.inputs import Unit, plan_units, read_documents
-from corpus.core.output import unit_claim
+from corpus.core.output import remove_stages, unit_claim
 from corpus.core.quarantine import nothing_to_read
 from corpus.core.workers import run_units
 from corpus.duplicates.bloom_filter import choose_size
@@ -37,7 +36,6 @@ from corpus.duplicates.normalised import utf8
 from corpus.duplicates.scoped import read_scoped
 
 REASON = "seen_ngrams"
-_STAGES = ("counted", "decided")
 
 
 def dedup_ngrams(
@@ -154,9 +152,7 @@ def _above(some: np.ndarray, of: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def _remove_stages(output: Path) -> None:
-    for name in _STAGES:
-        if (output / ".state" / name).exists():
-            shutil.rmtree(output / ".state" / name)
+    remove_stages(output, "counted", "decided")
     for pattern in ("filter*", "decided.json"):
         for path in (output / ".state").glob(pattern):
             path.unlink()

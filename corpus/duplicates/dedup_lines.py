@@ -6,7 +6,6 @@ documents by units. Text is read twice and never held; on disk, a line takes 16 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import polars as pl
 from corpus.core.engine import Parameters, Step, UnitOutput, process_units
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.inputs import Unit, plan_units, read_documents
-from corpus.core.output import unit_claim
+from corpus.core.output import remove_stages, unit_claim
 from corpus.core.quarantine import nothing_to_read
 from corpus.core.workers import default_workers, run_units
 from corpus.duplicates.cut_output import write_cut
@@ -67,7 +66,7 @@ def dedup_lines(
     claim = unit_claim(step.command, step.parameters, inputs, units, output)
     earlier = claim.finished(overwrite)
     if earlier is not None:
-        _remove_stages(output)
+        remove_stages(output, *_STAGES)
         return earlier
     unsigned = [unit for unit in units if not is_signed(output, unit.index)]
     tasks = [LineTask(unit, output, column, strict) for unit in unsigned]
@@ -84,7 +83,7 @@ def dedup_lines(
     )
     counts, reasons = process_units(step, units, output, workers=workers, engine=engine, strict=strict)
     manifest = claim.write_manifest(counts=counts, reasons=reasons)
-    _remove_stages(output)
+    remove_stages(output, *_STAGES)
     return manifest
 
 
@@ -114,9 +113,3 @@ def _emptied(firsts: np.ndarray, gone: np.ndarray, compared: np.ndarray) -> np.n
     lost, left = (np.append(0, np.cumsum(which)) for which in (gone, compared & ~gone))
     found: np.ndarray = (np.diff(lost[firsts]) > 0) & (np.diff(left[firsts]) == 0)
     return found
-
-
-def _remove_stages(output: Path) -> None:
-    for name in _STAGES:
-        if (output / ".state" / name).exists():
-            shutil.rmtree(output / ".state" / name)

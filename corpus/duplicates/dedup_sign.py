@@ -15,13 +15,13 @@ from corpus.core.files import write_atomically
 from corpus.core.inputs import Unit, read_documents
 from corpus.core.quarantine import Skipped
 from corpus.core.workers import tick
-from corpus.duplicates.document_keys import CASE, document_keys
-from corpus.duplicates.exact import scope_keys
+from corpus.duplicates.document_keys import CASE, URL, document_keys
 from corpus.duplicates.keep import Keep, check_column, ranks
 from corpus.duplicates.matching import Matching
 from corpus.duplicates.minhash import band_keys, set_keys, signatures
 from corpus.duplicates.normalised import normalise_texts
 from corpus.duplicates.runs import runs
+from corpus.duplicates.scoped import scopes
 from corpus.duplicates.shingles import quick_keys, shingle_sets
 
 CLUSTER_SIZE = "cluster_size"
@@ -62,6 +62,11 @@ def shingles_path(output: Path, index: int) -> Path:
     return signed_path(output, index).with_suffix(".shingles")
 
 
+def stored_sizes(shingles: np.ndarray, hashes: int | None) -> np.ndarray:
+    """How many values of that file each document has: its shingles, or with `hashes` so many where it has one."""
+    return shingles if hashes is None else np.where(shingles > 0, hashes, 0)
+
+
 def sign_unit(task: SignTask) -> None:
     """Sign one unit. The table appears after the sets, so that it says that the unit is done."""
     frames: list[pl.DataFrame] = []
@@ -85,7 +90,7 @@ def sign_documents(frame: pl.DataFrame, task: SignTask, row: int = 0) -> tuple[p
     Documents with equal `text` keys have the same normalised text, with equal `set` keys the same shingles;
     a text without words stands for itself. All keys differ between documents of different scopes.
     """
-    matching, scope = task.matching, task.scope
+    matching = task.matching
     values = np.empty(0, dtype=np.uint32)
     counts = np.zeros(frame.height, dtype=np.int64)
     bands = np.empty((frame.height, 0), dtype=np.uint64)
@@ -101,9 +106,8 @@ def sign_documents(frame: pl.DataFrame, task: SignTask, row: int = 0) -> tuple[p
         bands = band_keys(hashed, matching.banding)
         if matching.stored_hashes:
             values = hashed[counts > 0].reshape(-1)
-    if scope is not None:
-        scopes = scope_keys(frame[scope].cast(pl.String).to_list())[:, None]
-        texts, sets, bands = texts ^ scopes, sets ^ scopes, bands ^ scopes
+    apart = scopes(frame, task.scope)[:, None]
+    texts, sets, bands = texts ^ apart, sets ^ apart, bands ^ apart
     columns = {f"text_{i}": texts[:, i] for i in range(2)} | {f"set_{i}": sets[:, i] for i in range(2)}
     columns |= {f"band_{band}": bands[:, band] for band in range(bands.shape[1])}
     signed = frame.select("id", pl.col("id").hash().alias("id_key"), weight(frame))
@@ -124,9 +128,8 @@ def weight(frame: pl.DataFrame) -> pl.Expr:
 def read_for_signing(task: SignTask) -> Iterator[pl.DataFrame]:
     """The columns that signing needs, in slices. Raises ZeroToOneError where the scope's column is missing."""
     needed = _needed(task)
-    for frame in read_documents(
-        task.unit, Skipped(task.strict), ["id", "text", "url", "origin", CLUSTER_SIZE, *needed]
-    ):
+    columns = ["id", "text", "origin", CLUSTER_SIZE, *(["url"] if task.compare == URL else []), *needed]
+    for frame in read_documents(task.unit, Skipped(task.strict), columns):
         for name in needed:
             if name not in frame.columns:
                 raise ZeroToOneError(f"{task.unit.path}: no column `{name}`; it has {', '.join(frame.columns)}")

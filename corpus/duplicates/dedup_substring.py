@@ -7,7 +7,6 @@ units); and the documents without them (by units). The input is read three times
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby
@@ -20,7 +19,7 @@ import polars as pl
 from corpus.core.engine import Parameters, Step, UnitOutput, process_units
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.inputs import Unit, plan_units, read_documents
-from corpus.core.output import unit_claim
+from corpus.core.output import remove_stages, unit_claim
 from corpus.core.quarantine import nothing_to_read
 from corpus.core.workers import default_workers, run_units
 from corpus.duplicates.dedup_group import NO_BOUND
@@ -92,7 +91,7 @@ def dedup_substrings(
     claim = unit_claim(step.command, parameters, inputs, units, output)
     earlier = claim.finished(overwrite)
     if earlier is not None:
-        _remove_stages(output)
+        remove_stages(output, folder(output).name)
         return earlier
     run = partial(run_units, workers=workers, engine=engine)
     run(find_unit_anchors, unit_tasks(job, units, "anchors"), description="corpus dedup: anchors")
@@ -101,7 +100,7 @@ def dedup_substrings(
     _find_spans(job, units, memory // (workers or default_workers()), run)
     counts, reasons = process_units(step, units, output, workers=workers, engine=engine, strict=strict)
     manifest = claim.write_manifest(counts=counts, reasons=reasons)
-    _remove_stages(output)
+    remove_stages(output, folder(output).name)
     return manifest
 
 
@@ -112,15 +111,6 @@ def cut(text: str, spans: Sequence[tuple[int, int]]) -> str:
         kept.append(text[at:offset])
         at = offset + length
     return "".join([*kept, text[at:]])
-
-
-def put_back(text: str, spans: Sequence[tuple[int, str]]) -> str:
-    """The text as it was before `spans`, offsets and texts in order, were cut out of it."""
-    parts, at, taken = [], 0, 0
-    for offset, span in spans:
-        parts += [text[at - taken : offset - taken], span]
-        at, taken = offset + len(span), taken + len(span)
-    return "".join([*parts, text[at - taken :]])
 
 
 def _find_spans(job: Job, units: Sequence[Unit], memory: int, run: Callable[..., Any]) -> None:
@@ -192,8 +182,3 @@ def _write_frame(frame: pl.DataFrame, spans: pl.DataFrame, cutting: bool, output
     output.count("characters_removed", int(spans["length"].sum()))
     for reason in reasons.values():
         output.reason(reason)
-
-
-def _remove_stages(output: Path) -> None:
-    if folder(output).exists():
-        shutil.rmtree(folder(output))

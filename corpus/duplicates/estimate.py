@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,7 +81,7 @@ def check_disk(output: Path, needed: Estimate) -> None:
 
 def _sample(unit: Unit, task: SignTask) -> _Sample | None:
     """The first documents of a unit, signed."""
-    own = SignTask(unit, task.output, task.matching, task.scope, task.keep, False, task.compare)
+    own = replace(task, unit=unit, strict=False)
     started = time.perf_counter()
     frame = next(read_for_signing(own), None)
     if frame is None or not frame.height:

@@ -23,9 +23,7 @@ from corpus.duplicates.paragraph_ngrams import count_ngrams, filter_paragraphs
 from corpus.duplicates.scoped import read_scoped, scopes
 
 _ROW = np.dtype([("ngrams", "<u4"), ("seen", "<u4")])
-_TEXT_A_CHECKPOINT = (
-    16  # so many bytes of text for each of the filter: writing it then takes a small part of the time
-)
+_TEXT_A_CHECKPOINT = 16  # bytes of text for each of the filter: writing it then takes little of the time
 _COLUMNS = ["id", "text"]  # an id that is not read would be made
 
 

@@ -28,10 +28,7 @@ _SPACE, _DEPENDS = -1, -2
 _SEVERAL = 1 << 21  # a value from here on is the place of several characters
 _LAST = 0x32000  # beyond it there are no letters, nothing that combines and nothing that becomes another
 _LONGEST = 3  # a character becomes at most so many
-_HANGUL_PARTS = (
-    (0x1161, 0x1175),
-    (0x11A8, 0x11C2),
-)  # vowels and final consonants, which compose with what is before
+_HANGUL_PARTS = ((0x1161, 0x1175), (0x11A8, 0x11C2))  # vowels and final consonants compose with what is before
 
 
 class Utf8(NamedTuple):

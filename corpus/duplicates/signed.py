@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numba import njit
 
 from corpus.core.inputs import Unit
-from corpus.duplicates.dedup_sign import shingles_path, signed_path
+from corpus.duplicates.dedup_sign import shingles_path, signed_path, stored_sizes
 
 _PIECE_ROWS = 1 << 20
 
@@ -37,9 +37,7 @@ class Signed:
         self.row_type = np.dtype(np.uint32 if self.rows < 2**32 else np.int64)
         self.sizes = np.empty(self.rows, dtype=np.uint32)
         for first, frame in self.pieces(["shingles"]):
-            shingles = frame["shingles"].to_numpy()
-            own = shingles if hashes is None else np.where(shingles > 0, hashes, 0)
-            self.sizes[first : first + frame.height] = own
+            self.sizes[first : first + frame.height] = stored_sizes(frame["shingles"].to_numpy(), hashes)
 
     def pieces(self, columns: Sequence[str], rows: np.ndarray | None = None) -> Iterator[tuple[int, pl.DataFrame]]:
         """The columns in pieces of at most some million rows, each with the row of its first document.
@@ -74,7 +72,7 @@ class Signed:
                 continue
             places = np.concatenate([[0], np.cumsum(self.sizes[first:last], dtype=np.int64)])
             stored = np.memmap(shingles_path(self._output, unit.index), dtype="<u4", mode="r")
-            _copy_sets(stored, places, rows[low:high].astype(np.int64) - first, values, offsets[low : high + 1])
+            copy_sets(stored, places, rows[low:high].astype(np.int64) - first, values, offsets[low : high + 1])
         return values, offsets
 
     def _path(self, number: int) -> Path:
@@ -88,9 +86,10 @@ def rising(*rows: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True)
-def _copy_sets(
+def copy_sets(
     stored: np.ndarray, places: np.ndarray, rows: np.ndarray, values: np.ndarray, offsets: np.ndarray
 ) -> None:
+    """Copy the sets of some rows to `values` at `offsets` [rows + 1]; `places`: where each begins in `stored`."""
     for item in range(len(rows)):
         at = places[rows[item]]
         for place in range(offsets[item], offsets[item + 1]):

@@ -10,14 +10,13 @@ from typing import IO, Protocol
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from corpus.core.errors import ZeroToOneError
 from corpus.core.files import read_json, write_atomically, write_json
-from corpus.core.inputs import Unit, read_documents
-from corpus.core.quarantine import Skipped
+from corpus.core.inputs import Unit
 from corpus.core.workers import tick
-from corpus.duplicates.exact import scope_keys
+from corpus.duplicates.normalised import utf8
+from corpus.duplicates.scoped import read_scoped, scopes
 from corpus.duplicates.span_keys import (
     BYTES_A_KEY,
     KeyFiles,
@@ -118,22 +117,9 @@ def find_range(task: RangeTask) -> None:
 
 def read_texts(job: Job, unit: Unit) -> Iterator[tuple[pl.DataFrame, Texts]]:
     """A unit's documents, and their texts to be scanned. Raises ZeroToOneError for a missing column."""
-    columns = ["id", "text", "origin", *([job.scope] if job.scope else [])]
-    for frame in read_documents(unit, Skipped(job.strict), columns):
-        scopes = np.zeros(frame.height, dtype=np.uint64)
-        if job.scope is not None:
-            if job.scope not in frame.columns:
-                raise ZeroToOneError(f"{unit.path}: no column `{job.scope}`; it has {', '.join(frame.columns)}")
-            scopes = scope_keys(frame[job.scope].cast(pl.String).to_list())
-        yield frame, _as_texts(frame["text"], scopes)
-
-
-def _as_texts(column: pl.Series, scopes: np.ndarray) -> Texts:
-    array = column.rechunk().to_arrow().cast(pa.large_string())
-    _, offsets, data = array.buffers()
-    places = np.frombuffer(offsets, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
-    sizes = np.full((len(scopes), 2), IN_PARTS)
-    return Texts(np.frombuffer(data or b"", dtype=np.uint8), places, scopes, sizes)
+    for frame in read_scoped(unit, job.scope, ["id", "text", "origin"], job.strict):
+        sizes = np.full((frame.height, 2), IN_PARTS)
+        yield frame, Texts(*utf8(frame["text"]), scopes(frame, job.scope), sizes)
 
 
 def find_unit_anchors(task: UnitTask) -> None:

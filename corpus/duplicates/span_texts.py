@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from corpus.duplicates.span_tokens import Bytes, Classes, next_unit
+from corpus.duplicates.normalised import Bytes
+from corpus.duplicates.span_tokens import Classes, next_unit
 from corpus.duplicates.span_windows import Keys, Positions, Windows
 
 BLOCK_WINDOWS = 64

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from corpus.duplicates.normalised import Bytes, decode
 from corpus.duplicates.shingles import UNSPACED
 
 Classes = npt.NDArray[np.uint8]
-Bytes = npt.NDArray[np.uint8]
 
 SPACE, WORD, SINGLE, SIGN, EXTEND = 0, 1, 2, 3, 4
 _JOINER, _RETURN, _NEWLINE = 0x200D, 0x0D, 0x0A
@@ -54,20 +54,6 @@ def character_classes() -> Classes:
 
 
 @njit(cache=True)
-def _decode(data: Bytes, at: int) -> tuple[int, int]:
-    """The code point that begins at a place of valid UTF-8, and its length in bytes."""
-    first = int(data[at])
-    if first < 0x80:
-        return first, 1
-    if first < 0xE0:
-        return (first & 0x1F) << 6 | data[at + 1] & 0x3F, 2
-    if first < 0xF0:
-        return (first & 0x0F) << 12 | (data[at + 1] & 0x3F) << 6 | data[at + 2] & 0x3F, 3
-    last = (data[at + 2] & 0x3F) << 6 | data[at + 3] & 0x3F
-    return (first & 0x07) << 18 | (data[at + 1] & 0x3F) << 12 | last, 4
-
-
-@njit(cache=True)
 def next_unit(
     data: Bytes, at: int, last: int, classes: Classes, by_character: bool
 ) -> tuple[int, int, int, int, np.uint64, np.uint64]:
@@ -82,21 +68,20 @@ def next_unit(
     gap, before = _FNV_OFFSET, 0
     if not by_character:
         while at < last:
-            code, width = _decode(data, at)
+            code, behind = decode(data, at)
             if classes[code] != SPACE:
                 break
             gap = (gap ^ np.uint64(code)) * _FNV_PRIME
             before += 1
-            at += width
+            at = behind
     if at >= last:
         return at, at, before, 0, gap, _FNV_OFFSET
     start = at
-    first, width = _decode(data, at)
+    first, at = decode(data, at)
     kind = WORD if classes[first] == EXTEND else classes[first]
     value, previous, characters = (_FNV_OFFSET ^ np.uint64(first)) * _FNV_PRIME, first, 1
-    at += width
     while at < last:
-        code, width = _decode(data, at)
+        code, behind = decode(data, at)
         own = classes[code]
         if own != EXTEND and not (previous == _JOINER and own != SPACE):
             if by_character:
@@ -108,5 +93,5 @@ def next_unit(
         value = (value ^ np.uint64(code)) * _FNV_PRIME
         previous = code
         characters += 1
-        at += width
+        at = behind
     return start, at, before, characters, gap, value

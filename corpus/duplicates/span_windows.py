@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from corpus.duplicates.normalised import Bytes
 from corpus.duplicates.shingles import mix
-from corpus.duplicates.span_tokens import Bytes, Classes, character_classes, next_unit
+from corpus.duplicates.span_tokens import Classes, character_classes, next_unit
 
 Keys = npt.NDArray[np.uint64]
 Positions = npt.NDArray[np.int64]

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from corpus.core.errors import ZeroToOneError
 from corpus.duplicates.shared_parts import Span, shared_parts
 from corpus.reporting.samples import read_rows
+from corpus.reporting.tables import collect
 
 DEFAULT_NGRAM = 5  # for methods that do not compare by shingles
 MOST_CHARACTERS = 2_000_000  # of a text that are compared
@@ -82,7 +82,7 @@ def view_cluster(step: Path, row: Mapping[str, Any], most: int = 0) -> ClusterVi
     members = 0
     shown, chief, nearest = (pl.DataFrame(schema=dict.fromkeys(NAMED, pl.Null)) for _ in range(3))
     for part in sorted((step / "clusters").glob("part-*.parquet")):
-        found = _read(pl.scan_parquet(part).filter(pl.col("cluster") == row["cluster"]).select(NAMED), part)
+        found = collect(pl.scan_parquet(part).filter(pl.col("cluster") == row["cluster"]).select(NAMED), part)
         members += found.height
         itself = pl.col("id").eq_missing(row["id"]) & pl.col("origin").eq_missing(row["origin"])
         others = found.filter(~itself)
@@ -105,13 +105,6 @@ def _is_chief() -> pl.Expr:
     name = pl.col("cluster")
     named = (pl.col("id") == name) | name.str.starts_with(pl.col("id") + "#")
     return pl.col("kept") | (pl.col("kept_id").is_null() & (pl.col("jaccard").fill_null(1) == 1) & named)
-
-
-def _read(rows: pl.LazyFrame, part: Path) -> pl.DataFrame:
-    try:
-        return rows.collect()
-    except pl.exceptions.PolarsError as error:
-        raise ZeroToOneError(f"{part}: {str(error).splitlines()[0]}") from None
 
 
 def place(row: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -142,7 +135,7 @@ def _texts(step: Path, places: set[tuple[Any, Any]]) -> dict[tuple[Any, Any], st
     found: dict[tuple[Any, Any], str] = {}
     wanted = pl.col("id").is_in([name for name, _ in places])
     for part in sorted(part for table in _TABLES for part in (step / table).glob("part-*.parquet")):
-        rows = _read(pl.scan_parquet(part).select("id", "origin").with_row_index("row").filter(wanted), part)
+        rows = collect(pl.scan_parquet(part).select("id", "origin").with_row_index("row").filter(wanted), part)
         numbers = [row["row"] for row in rows.iter_rows(named=True) if place(row) in places]
         if numbers:
             found |= {place(row): row["text"] for row in read_rows(part, numbers).values()}

@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from corpus.core.errors import ZeroToOneError
 from corpus.reporting import report_page as html
+from corpus.reporting.tables import collect
 
 _ROWS = 100
 _SHOWN = 20
@@ -27,7 +27,7 @@ def lines_of(directory: Path, document: Mapping[str, Any], kept: bool) -> list[d
         same = (pl.col("id") == document["id"]) & (pl.col("kept") == kept)
         if document.get("origin") is not None:
             same &= pl.col("origin") == document["origin"]
-        frame = _collect(part, pl.scan_parquet(part).filter(same).drop("id", "origin", "kept").head(_ROWS))
+        frame = collect(pl.scan_parquet(part).filter(same).drop("id", "origin", "kept").head(_ROWS), part)
         short = pl.col("text").str.strip_chars().str.slice(0, _CHARACTERS)
         found += frame.with_columns(short).to_dicts()
     return found[:_ROWS]
@@ -57,7 +57,7 @@ def _most_often(parts: list[Path]) -> list[dict[str, object]]:
     groups: list[pl.DataFrame] = []
     for part in parts:
         table = pl.scan_parquet(part).group_by(where).agg(pl.len().alias("times"), pl.col("text").first())
-        groups.append(_collect(part, table))
+        groups.append(collect(table, part))
         if len(groups) > 1:
             both = pl.concat(groups).group_by(where, maintain_order=True)
             groups = [both.agg(pl.col("times").sum(), pl.col("text").first())]
@@ -72,7 +72,7 @@ def _most_often(parts: list[Path]) -> list[dict[str, object]]:
 
 def _longest(parts: list[Path]) -> list[dict[str, object]]:
     """Paragraphs by how many of their n-grams were seen before."""
-    best = [_collect(part, pl.scan_parquet(part).top_k(_SHOWN, by="seen")) for part in parts]
+    best = [collect(pl.scan_parquet(part).top_k(_SHOWN, by="seen"), part) for part in parts]
     if not best:
         return []
     top = pl.concat(best).sort("seen", "id", "offset", descending=[True, False, False]).head(_SHOWN)
@@ -90,10 +90,3 @@ def _longest(parts: list[Path]) -> list[dict[str, object]]:
 def _begin(text: str) -> str:
     text = text.strip()
     return text if len(text) <= _CHARACTERS else text[:_CHARACTERS] + "…"
-
-
-def _collect(part: Path, table: pl.LazyFrame) -> pl.DataFrame:
-    try:
-        return table.collect()
-    except pl.exceptions.PolarsError as error:
-        raise ZeroToOneError(f"{part}: {str(error).splitlines()[0]}") from None

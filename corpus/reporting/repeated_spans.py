@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from corpus.core.errors import ZeroToOneError
 from corpus.reporting import report_page as html
+from corpus.reporting.tables import collect
 
 _SHOWN = 160  # characters of a span
 _EXAMPLES = 8
@@ -70,15 +71,11 @@ def _beginning() -> pl.Expr:
     return pl.when(text.str.len_chars() > _SHOWN).then(text.str.head(_SHOWN) + " …").otherwise(text).alias("text")
 
 
-def _collect(directory: Path, query: Any) -> pl.DataFrame:
+def _collect(directory: Path, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> pl.DataFrame:
     """Ask the table of spans; an empty one where there are none."""
     if not has_spans(directory):
         kinds = {"id": pl.String, "offset": pl.Int64, "length": pl.Int64, "text": pl.String, "kept": pl.Boolean}
         spans = pl.LazyFrame(schema=kinds | {"first_id": pl.String, "first_offset": pl.Int64})
     else:
         spans = pl.scan_parquet(directory / "spans" / "part-*.parquet")
-    try:
-        found: pl.DataFrame = query(spans).collect()
-        return found
-    except pl.exceptions.PolarsError as error:
-        raise ZeroToOneError(f"{directory / 'spans'}: {str(error).splitlines()[0]}") from None
+    return collect(query(spans), directory / "spans")

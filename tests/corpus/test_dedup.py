@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -266,17 +268,31 @@ def test_same_bytes_for_any_workers_and_after_interruptions(
         (group_module, "_write_edges", 1),
         (dedup_module, "_write_frame", 3),
         (Claim, "write_manifest", 1),
-        (dedup_module, "_remove_stages", 1),
+        (dedup_module, "remove_stages", 1),
     ]
-    for module, name, call in places:
-        output = tmp_path / f"{name}"
+    run = partial(dedup_documents, [tmp_path / "in"], workers=1)
+    check_interruptions(tmp_path, monkeypatch, places, run, run, expected, "signed")
+
+
+def check_interruptions(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    places: Sequence[tuple[Any, str, int]],
+    run: Callable[[Path], Any],
+    run_again: Callable[[Path], Any],
+    expected: dict[str, bytes],
+    stage: str,
+) -> None:
+    """Interrupt a run in each place (a function of a module, at a call) and run again: the files are the same."""
+    for module, name, number in places:
+        output = folder / name
         with monkeypatch.context() as patch:
-            fail_on_call(patch, module, name, call)
+            fail_on_call(patch, module, name, number)
             with pytest.raises(KeyboardInterrupt):
-                dedup_documents([tmp_path / "in"], output, workers=1)
-        dedup_documents([tmp_path / "in"], output, workers=1)
+                run(output)
+        run_again(output)
         assert files(output) == expected, name
-        assert not (output / ".state" / "signed").exists()
+        assert not (output / ".state" / stage).exists()
 
 
 def fail_on_call(patch: pytest.MonkeyPatch, module: Any, name: str, call: int) -> None:

@@ -47,10 +47,10 @@ def test_documents_and_disk_are_about_right(
         (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in frame.iter_rows(named=True)))
     sizes: list[int] = []
 
-    def measure(folder: Path) -> None:
+    def measure(folder: Path, *_: str) -> None:
         sizes.append(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
 
-    monkeypatch.setattr("corpus.duplicates.dedup._remove_stages", measure)
+    monkeypatch.setattr("corpus.duplicates.dedup.remove_stages", measure)
     files = sorted(tmp_path.glob("*.*"))
     dedup_documents(files, tmp_path / "out", workers=1)
     said = re.search(r"about ([\d,]+) documents; needs some ([\d,]+) MB of disk", capsys.readouterr().err)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from corpus.core.output import Claim
 from corpus.duplicates.cut_output import put_back
 from corpus.duplicates.dedup_lines import dedup_lines
 from corpus.reporting.explain import explain_document
-from tests.corpus.test_dedup import fail_on_call, files, table, write
+from tests.corpus.test_dedup import check_interruptions, files, table, write
 from tests.corpus.test_lines import plain_key, plain_lines
 from tests.programs import ONE, call, kill_at_stages
 
@@ -114,17 +115,10 @@ def test_same_bytes_for_any_workers_memory_and_after_interruptions(
         (repeats_module, "_repeats", 4),
         (UnitOutput, "close", 3),
         (Claim, "write_manifest", 1),
-        (lines_module, "_remove_stages", 1),
+        (lines_module, "remove_stages", 1),
     ]
-    for module, name, number in places:
-        output = tmp_path / name
-        with monkeypatch.context() as patch:
-            fail_on_call(patch, module, name, number)
-            with pytest.raises(KeyboardInterrupt):
-                dedup_lines([source], output, workers=1)
-        dedup_lines([source], output, workers=1, memory=1 << 11)
-        assert files(output) == expected, name
-        assert not (output / ".state" / "signed").exists()
+    run = partial(dedup_lines, [source], workers=1)
+    check_interruptions(tmp_path, monkeypatch, places, run, partial(run, memory=1 << 11), expected, "signed")
 
 
 def test_killed_and_run_again(tmp_path: Path) -> None:

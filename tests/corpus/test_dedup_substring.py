@@ -6,6 +6,7 @@ import json
 import random
 import unicodedata
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ import corpus.duplicates.span_evidence as evidence
 import corpus.duplicates.span_stages as stages
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.output import Claim
-from corpus.duplicates.dedup_substring import LEAST_LEFT, dedup_substrings, put_back
+from corpus.duplicates.cut_output import put_back
+from corpus.duplicates.dedup_substring import LEAST_LEFT, dedup_substrings
 from corpus.duplicates.span_windows import find_windows
 from corpus.reporting.explain import explain_document
 from corpus.reporting.report import write_report
-from tests.corpus.test_dedup import fail_on_call, files, table, write
+from tests.corpus.test_dedup import check_interruptions, fail_on_call, files, table, write
 from tests.programs import call
 
 SLOW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -132,7 +134,9 @@ def check(
             assert len("".join(expected.split())) < LEAST_LEFT
         else:
             assert left[name] == expected
-            assert put_back(left[name], [(row["offset"], row["text"]) for row in own]) == whole[name]
+            assert (
+                put_back(left[name], [row["offset"] for row in own], [row["text"] for row in own]) == whole[name]
+            )
             assert not places or len("".join(expected.split())) >= LEAST_LEFT
         for row in own:
             there = whole[row["first_id"]][row["first_offset"] :][: row["length"]]
@@ -302,17 +306,11 @@ def test_same_bytes_for_any_workers_and_memory_and_after_interruptions(
         (evidence, "disjoint", 2),
         (module, "_write_frame", 3),
         (Claim, "write_manifest", 1),
-        (module, "_remove_stages", 1),
+        (module, "remove_stages", 1),
     ]
-    for where, name, number in places:
-        output = tmp_path / name
-        with monkeypatch.context() as patch:
-            fail_on_call(patch, where, name, number)
-            with pytest.raises(KeyboardInterrupt):
-                dedup_substrings([tmp_path / "in"], output, workers=1, memory=200_000)
-        dedup_substrings([tmp_path / "in"], output, workers=1, memory=100_000)
-        assert files(output) == expected, name
-        assert not (output / ".state" / "spans").exists()
+    run = partial(dedup_substrings, [tmp_path / "in"], workers=1)
+    again = partial(run, memory=100_000)
+    check_interruptions(tmp_path, monkeypatch, places, partial(run, memory=200_000), again, expected, "spans")
 
 
 def test_ids_and_broken_records(tmp_path: Path) -> None:
