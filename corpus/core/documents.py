@@ -24,6 +24,9 @@ DOCUMENT_SCHEMA = pl.Schema(
 )
 
 
+_NULLS = {name: pl.lit(None, dtype=kind).alias(name) for name, kind in DOCUMENT_SCHEMA.items()}
+
+
 def as_documents(frame: pl.DataFrame, *, source: str, origin: str, first_row: int = 0) -> pl.DataFrame:
     """Bring a table with a `text` column to the document contract.
 
@@ -58,8 +61,10 @@ def _missing_columns(frame: pl.DataFrame, source: str, origin: str, first_row: i
             added.append(pl.Series("id", [row_id(source, row) for row in rows], dtype=pl.String))
         elif name == "origin":
             added.append(pl.Series("origin", [f"{origin}#{row}" for row in rows], dtype=pl.String))
+        elif name == "source":
+            added.append(pl.lit(source, dtype=kind).alias(name))
         else:
-            added.append(pl.lit(source if name == "source" else None, dtype=kind).alias(name))
+            added.append(_NULLS[name])
     return added
 
 

@@ -22,6 +22,7 @@ from corpus.core.output import Manifest, unit_claim
 from corpus.core.workers import run_units, tick
 
 _ROW_GROUP_BYTES = 32 * 2**20
+_ALL_DIFFERENT = ("id", "text", "origin")  # a dictionary of their values only takes time
 
 Parameters = dict[str, Any]
 
@@ -114,7 +115,7 @@ class _TableWriter:
     def _flush(self) -> None:
         if not self._frames:
             return
-        frame = pl.concat(self._frames, how="diagonal_relaxed", rechunk=True)
+        frame = pl.concat(self._frames, how="diagonal_relaxed")
         self._frames, self._bytes = [], 0
         if self._writer is None or self._schema is None:
             nulls = [name for name, kind in frame.schema.items() if kind == pl.Null]
@@ -123,7 +124,10 @@ class _TableWriter:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         table = _conform(frame, self._schema, self.path).to_arrow(compat_level=pl.CompatLevel.oldest())
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self.temporary, table.schema, compression="zstd", compression_level=1)
+            repeating = [name for name in table.schema.names if name not in _ALL_DIFFERENT]
+            self._writer = pq.ParquetWriter(
+                self.temporary, table.schema, compression="zstd", compression_level=1, use_dictionary=repeating
+            )
         self._writer.write_table(table, row_group_size=max(1, table.num_rows))
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ from corpus.core.console import log
 from corpus.core.files import read_json, write_atomically, write_json
 from corpus.core.inputs import Unit, plan_units
 from corpus.core.output import changed_parameter
-from corpus.duplicates.dedup_sign import SignTask, shingles_path, signed_path, stored_sizes
+from corpus.duplicates.dedup_sign import HASHING, SignTask, shingles_path, signed_path, stored_sizes
 from corpus.duplicates.signed import copy_sets
 
 STORED = "signatures"
@@ -30,7 +30,7 @@ _MADE_WITH = "made_with.json"
 
 def signing_parameters(task: SignTask) -> dict[str, Any]:
     """All that signed tables depend on, beside the documents."""
-    parameters: dict[str, Any] = {"scope": task.scope}
+    parameters: dict[str, Any] = {"hashing": HASHING, "scope": task.scope}
     if task.matching is None:
         return parameters | {"compare": task.compare}
     banding, hashes = task.matching.banding, task.matching.stored_hashes

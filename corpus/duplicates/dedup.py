@@ -110,7 +110,7 @@ def dedup_documents(
         parameters["keep_signatures"] = matching.stored_hashes if matching else None
     first = SignTask(units[0], output, matching, None if scope == "all" else scope, policy, strict, compare)
     # Before the output is claimed: a wrong column should not need --overwrite to be corrected.
-    next(read_for_signing(first), None)
+    beginning = next(read_for_signing(first), None)
     earlier_units = plan_earlier(against, len(units), signing_parameters(first))
     step = Step("corpus dedup", parameters, _write_unit)
     claim = _claim(step, inputs, units, earlier_units, output)
@@ -118,8 +118,8 @@ def dedup_documents(
     if earlier is not None:
         remove_stages(output, *_STAGES)
         return earlier
-    if not signed_path(output, 0).exists():
-        _say_what_it_needs(units, first, claim.input_bytes, memory, workers)
+    if beginning is not None and not signed_path(output, 0).exists():
+        _say_what_it_needs(units, first, beginning, claim.input_bytes, memory, workers)
     tasks = _unsigned(first, units, earlier_units)
     run_units(sign_unit, tasks, workers=workers, engine=engine, description="corpus dedup: signing")
     if not any(signed_height(output, unit.index) for unit in units):
@@ -150,10 +150,15 @@ def _unsigned(first: SignTask, units: Sequence[Unit], earlier: Sequence[Unit]) -
 
 
 def _say_what_it_needs(
-    units: Sequence[Unit], task: SignTask, input_bytes: int, memory: int, workers: int | None
+    units: Sequence[Unit],
+    task: SignTask,
+    beginning: pl.DataFrame,
+    input_bytes: int,
+    memory: int,
+    workers: int | None,
 ) -> None:
     count = min(workers or default_workers(), len(units))
-    needed = estimate(units, task, input_bytes, memory, count)
+    needed = estimate(units, task, beginning, input_bytes, memory, count)
     if needed is not None:
         log(f"corpus dedup: {needed}")
         check_disk(task.output, needed)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -19,13 +20,13 @@ from corpus.duplicates.document_keys import CASE, URL, document_keys
 from corpus.duplicates.keep import Keep, check_column, ranks
 from corpus.duplicates.matching import Matching
 from corpus.duplicates.minhash import band_keys, set_keys, signatures
-from corpus.duplicates.normalised import normalise_texts
 from corpus.duplicates.runs import runs
 from corpus.duplicates.scoped import scopes
-from corpus.duplicates.shingles import quick_keys, shingle_sets
+from corpus.duplicates.shingles import shingle_sets
 
 CLUSTER_SIZE = "cluster_size"
-_SLICE_CHARACTERS = 4_000_000
+HASHING = 2  # raised when the same documents get other keys: stored ones are of no use then
+_SLICE_CHARACTERS = 6_000_000
 
 
 @dataclass(frozen=True)
@@ -69,53 +70,69 @@ def stored_sizes(shingles: np.ndarray, hashes: int | None) -> np.ndarray:
 
 def sign_unit(task: SignTask) -> None:
     """Sign one unit. The table appears after the sets, so that it says that the unit is done."""
-    frames: list[pl.DataFrame] = []
+    found: list[SignedDocuments] = [sign_documents(_no_documents(task), task)]
     row = 0
     with write_atomically(shingles_path(task.output, task.unit.index)) as temporary, temporary.open("wb") as sets:
         for frame in read_for_signing(task):
-            signed, values = sign_documents(frame, task, row)
-            frames.append(signed)
+            signed = sign_documents(frame, task, row)
+            found.append(signed._replace(values=_NO_VALUES))
             row += frame.height
-            sets.write(values.astype("<u4").tobytes())
+            sets.write(signed.values.astype("<u4", copy=False).data)
             tick(frame.height)
-    empty, _ = sign_documents(_no_documents(task), task)
     with write_atomically(signed_path(task.output, task.unit.index)) as temporary:
-        pl.concat([empty, *frames]).write_parquet(temporary, compression="uncompressed")
+        _table(found, task.matching).write_parquet(temporary, compression="uncompressed")
 
 
-def sign_documents(frame: pl.DataFrame, task: SignTask, row: int = 0) -> tuple[pl.DataFrame, np.ndarray]:
-    """The keys of each document, and what it is compared by, one behind the other (uint32): see `shingles_path`.
+class SignedDocuments(NamedTuple):
+    """What is known of some documents, and what they are compared by.
+
+    `documents`: id, id_key, weight, rank. `shingles` [documents] int64: how many shingles each has. `keys`
+    [documents, columns] uint64: text_0, text_1, set_0, set_1, band_0 … `values` (uint32): the sets or signatures,
+    one behind the other: see `shingles_path`.
+    """
+
+    documents: pl.DataFrame
+    shingles: np.ndarray
+    keys: np.ndarray
+    values: np.ndarray
+
+
+_NO_VALUES = np.empty(0, dtype=np.uint32)
+
+
+def _table(parts: Sequence[SignedDocuments], matching: Matching | None) -> pl.DataFrame:
+    keys = np.concatenate([part.keys for part in parts])
+    names = ["text_0", "text_1", "set_0", "set_1"]
+    names += [f"band_{band}" for band in range(matching.banding.bands if matching else 0)]
+    columns = {name: np.ascontiguousarray(keys[:, place]) for place, name in enumerate(names)}
+    counts = np.concatenate([part.shingles for part in parts])
+    return pl.concat([part.documents for part in parts]).with_columns(shingles=counts, **columns)
+
+
+def sign_documents(frame: pl.DataFrame, task: SignTask, row: int = 0) -> SignedDocuments:
+    """The keys of each document, and what it is compared by.
 
     `row` is the first document's place in the unit.
     Documents with equal `text` keys have the same normalised text, with equal `set` keys the same shingles;
     a text without words stands for itself. All keys differ between documents of different scopes.
     """
     matching = task.matching
-    values = np.empty(0, dtype=np.uint32)
+    values = _NO_VALUES
     counts = np.zeros(frame.height, dtype=np.int64)
     bands = np.empty((frame.height, 0), dtype=np.uint64)
     if matching is None:
         texts = sets = document_keys(frame, task.compare, task.unit.index, row)
     else:
-        normalised = normalise_texts(frame["text"])
-        texts = quick_keys(normalised)
-        values, offsets = shingle_sets(normalised, matching.ngram)
+        values, offsets, texts = shingle_sets(frame["text"], matching.ngram)
         counts = np.diff(offsets)
         sets = np.where((counts > 0)[:, None], set_keys(values, offsets), texts)
         hashed = signatures(values, offsets, matching.hashes)
         bands = band_keys(hashed, matching.banding)
         if matching.stored_hashes:
             values = hashed[counts > 0].reshape(-1)
-    apart = scopes(frame, task.scope)[:, None]
-    texts, sets, bands = texts ^ apart, sets ^ apart, bands ^ apart
-    columns = {f"text_{i}": texts[:, i] for i in range(2)} | {f"set_{i}": sets[:, i] for i in range(2)}
-    columns |= {f"band_{band}": bands[:, band] for band in range(bands.shape[1])}
-    signed = frame.select("id", pl.col("id").hash().alias("id_key"), weight(frame))
-    return signed.with_columns(
-        ranks(frame, task.keep),
-        pl.Series("shingles", counts, dtype=pl.Int64),
-        *(pl.Series(name, np.ascontiguousarray(column), dtype=pl.UInt64) for name, column in columns.items()),
-    ), values
+    keys = np.concatenate([texts, sets, bands], axis=1) ^ scopes(frame, task.scope)[:, None]
+    documents = frame.select("id", pl.col("id").hash().alias("id_key"), weight(frame), ranks(task.keep))
+    return SignedDocuments(documents, counts, keys, values)
 
 
 def weight(frame: pl.DataFrame) -> pl.Expr:

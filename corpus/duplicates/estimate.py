@@ -17,7 +17,7 @@ from corpus.core.inputs import Unit
 from corpus.core.parquet_files import open_parquet
 from corpus.duplicates.dedup_sign import SignTask, read_for_signing, sign_documents, slices
 
-LEAST = 10 * 2**20  # bytes of input below which an estimate is not worth its time
+LEAST = 64 * 2**20  # bytes of input below which an estimate is not worth its time
 _SAMPLED = 8  # units
 _SAMPLE_CHARACTERS = 500_000  # of each
 _COUNTED = 1000  # Parquet files of which the rows are counted; more are estimated, too
@@ -49,16 +49,17 @@ class _Sample(NamedTuple):
 
 
 def estimate(
-    units: Sequence[Unit], task: SignTask, input_bytes: int, memory: int, workers: int
+    units: Sequence[Unit], task: SignTask, first: pl.DataFrame, input_bytes: int, memory: int, workers: int
 ) -> Estimate | None:
     """What signing, grouping and writing the units will take; None where the input is small or empty.
 
-    Signs the beginning of eight units, evenly chosen. `input_bytes`: of all files. `memory`: `--memory`.
+    Signs the beginning of eight units, evenly chosen. `first`: some documents, `input_bytes`: of all files,
+    `memory`: `--memory`.
     """
     if input_bytes < LEAST:
         return None
     chosen = {number * (len(units) - 1) // (_SAMPLED - 1) for number in range(_SAMPLED)}
-    _sample(units[0], task)  # compiling and the first use of tables do not count
+    sign_documents(first.head(1), task)  # compiling and the first use of tables do not count
     samples = [sample for number in sorted(chosen) if (sample := _sample(units[number], task))]
     if not samples:
         return None
@@ -89,10 +90,10 @@ def _sample(unit: Unit, task: SignTask) -> _Sample | None:
     read = time.perf_counter() - started
     whole, frame = frame.height, next(slices(frame, _SAMPLE_CHARACTERS, 0))
     started = time.perf_counter() - read * frame.height / whole
-    signed, values = sign_documents(frame, own)
+    signed = sign_documents(frame, own)
     seconds = time.perf_counter() - started
     text = int(frame["text"].str.len_bytes().sum())
-    size = int(signed.estimated_size()) + values.nbytes
+    size = int(signed.documents.estimated_size()) + sum(array.nbytes for array in signed[1:])
     return _Sample(frame.height, text, size, _bytes_in_file(unit, frame, text), seconds)
 
 

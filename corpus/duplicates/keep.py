@@ -69,8 +69,8 @@ def check_column(frame: pl.DataFrame, keep: Keep, origin: str) -> None:
         raise ZeroToOneError(f"{origin}: column `{keep.column}` holds {kind}; --keep best: needs numbers")
 
 
-def ranks(frame: pl.DataFrame, keep: Keep) -> pl.Series:
-    """The rank of every document (Float64); infinity where the column says nothing.
+def ranks(keep: Keep) -> pl.Expr:
+    """The rank of every document (Float64, `rank`); infinity where the column says nothing.
 
     Dates count as they are written, year first, time zones aside.
     """
@@ -87,4 +87,4 @@ def ranks(frame: pl.DataFrame, keep: Keep) -> pl.Series:
         rank = pl.col("domain").replace_strict(places, default=None, return_dtype=pl.Float64)
     else:
         rank = pl.lit(-last if keep == EARLIER else 0.0)
-    return frame.with_columns(rank.fill_null(last).alias("rank"))["rank"]
+    return rank.fill_null(last).alias("rank")

@@ -48,7 +48,7 @@ def link(signed: Signed, bands: int, parents: np.ndarray, threshold: float, memo
     parts = 1 + signed.rows * _BYTES_A_CANDIDATE // memory
     for band in range(bands):
         for part in range(parts):
-            rows, starts = _buckets(signed, f"band_{band}", roots, part, parts)
+            rows, starts = _not_joined(*_buckets(signed, f"band_{band}", roots, part, parts), parents)
             for first, last in _batches(signed.sizes, rows, starts, memory // 8):
                 batch = rows[starts[first] : starts[last]], starts[first : last + 1] - starts[first]
                 found += _link_batch(signed, *batch, parents, threshold, memory // 8)
@@ -70,13 +70,40 @@ def _buckets(signed: Signed, band: str, roots: np.ndarray, part: int, parts: int
         keys.append(key[here])
         ranks.append(frame["set_0"].to_numpy()[here])
     key = np.concatenate(keys)
-    order = np.lexsort((np.concatenate(ranks), key))
+    shared = np.flatnonzero(_repeated(key))
+    key = key[shared]
+    order = np.lexsort((np.concatenate(ranks)[shared], key))
     key = key[order]
-    new = np.ones(len(key) + 1, dtype=bool)
-    new[1:-1] = key[1:] != key[:-1]
-    shared = ~(new[:-1] & new[1:])
-    starts = np.flatnonzero(new[:-1][shared])
-    return np.concatenate(rows)[order][shared], np.append(starts, int(shared.sum()))
+    starts = np.flatnonzero(np.append(True, key[1:] != key[:-1])[: len(key)])
+    return np.concatenate(rows)[shared][order], np.append(starts, len(key))
+
+
+def _repeated(keys: np.ndarray) -> np.ndarray:
+    """Whether another has the same key; most have not, and sorting keys alone is quick."""
+    ordered = np.sort(keys)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(twice):
+        return np.zeros(len(keys), dtype=bool)
+    places = np.minimum(np.searchsorted(twice, keys), len(twice) - 1)
+    return np.asarray(twice[places] == keys)
+
+
+@njit(cache=True)
+def _not_joined(rows: np.ndarray, starts: np.ndarray, parents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The buckets whose members are not all one already; an earlier band has joined most of the others."""
+    kept, bounds = np.empty(len(rows), dtype=rows.dtype), np.zeros(len(starts), dtype=starts.dtype)
+    count = buckets = 0
+    for bucket in range(len(starts) - 1):
+        first, last = starts[bucket], starts[bucket + 1]
+        root = find(parents, rows[first])
+        for place in range(first + 1, last):
+            if find(parents, rows[place]) != root:
+                kept[count : count + last - first] = rows[first:last]
+                count += last - first
+                buckets += 1
+                bounds[buckets] = count
+                break
+    return kept[:count].copy(), bounds[: buckets + 1].copy()
 
 
 def _batches(sizes: np.ndarray, rows: np.ndarray, starts: np.ndarray, memory: int) -> Iterator[tuple[int, int]]:

@@ -126,9 +126,9 @@ def _set_keys(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     for item in range(len(offsets) - 1):
         first, second = np.uint64(1), np.uint64(2)
         for position in range(offsets[item], offsets[item + 1]):
-            value = np.uint64(values[position])
-            first = mix(first + value)
-            second = mix((second ^ value) * np.uint64(0x9E3779B97F4A7C15))
-        keys[item, 0] = first
-        keys[item, 1] = second
+            value = mix(np.uint64(values[position]))
+            first = (first ^ value) * np.uint64(0x9E3779B97F4A7C15)
+            second = (second + value) * np.uint64(0xD6E8FEB86659FD93)
+        keys[item, 0] = mix(first)
+        keys[item, 1] = mix(second)
     return keys

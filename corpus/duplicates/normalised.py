@@ -24,10 +24,10 @@ from corpus.duplicates.exact import normalise
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
 
-_SPACE, _DEPENDS = -1, -2
-_SEVERAL = 1 << 21  # a value from here on is the place of several characters
+SPACE, DEPENDS = -1, -2
+SEVERAL = 1 << 21  # a value from here on is the place of several characters
 _LAST = 0x32000  # beyond it there are no letters, nothing that combines and nothing that becomes another
-_LONGEST = 3  # a character becomes at most so many
+LONGEST = 3  # a character becomes at most so many
 _HANGUL_PARTS = ((0x1161, 0x1175), (0x11A8, 0x11C2))  # vowels and final consonants compose with what is before
 
 
@@ -57,15 +57,20 @@ def utf8(texts: pl.Series) -> Utf8:
 def normalise_texts(texts: pl.Series) -> Utf8:
     """Every text as `normalise` has it, with runs of white space as one space and none at its ends."""
     given = utf8(texts)
-    table, several = _table()
+    table, several = characters()
     data = np.empty(int(given.offsets[-1] - given.offsets[0]), dtype=np.uint8)
     ends = np.zeros(len(texts) + 1, dtype=np.int64)
     aside = _normalise(*given, table, several, data, ends)
     if not len(aside):
         return Utf8(data[: ends[-1]], ends)
-    others = {int(row): " ".join(normalise(texts[int(row)]).split()).encode() for row in aside}
+    others = {int(row): normalise_whole(texts[int(row)]) for row in aside}
     parts = (others.get(row) or data[ends[row] : ends[row + 1]].tobytes() for row in range(len(texts)))
     return _joined(list(parts))
+
+
+def normalise_whole(text: str) -> bytes:
+    """One text as `normalise` has it, with runs of white space as one space and none at its ends."""
+    return " ".join(normalise(text).split()).encode()
 
 
 def _joined(texts: list[bytes]) -> Utf8:
@@ -74,10 +79,10 @@ def _joined(texts: list[bytes]) -> Utf8:
 
 
 @lru_cache(maxsize=1)
-def _table() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+def characters() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """What each code point becomes, and those that become several ([characters, 3], 0 behind the last).
 
-    A code point, a place among the several from `_SEVERAL` on, white space, or -2: it depends on its neighbours or
+    A code point, a place among the several from `SEVERAL` on, white space, or -2: it depends on its neighbours or
     takes more bytes than before.
     """
     table = np.arange(sys.maxunicode + 1, dtype=np.int32)
@@ -91,14 +96,14 @@ def _table() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         if becomes == character and code not in depending and not character.isspace():
             continue
         if becomes.isspace():
-            table[code] = _SPACE
+            table[code] = SPACE
         elif _is_depending(code, becomes, depending) or len(becomes.encode()) > len(character.encode()):
-            table[code] = _DEPENDS
+            table[code] = DEPENDS
         elif len(becomes) == 1:
             table[code] = ord(becomes)
         else:
-            table[code] = _SEVERAL + len(several)
-            several.append([*map(ord, becomes), *[0] * (_LONGEST - len(becomes))])
+            table[code] = SEVERAL + len(several)
+            several.append([*map(ord, becomes), *[0] * (LONGEST - len(becomes))])
     return table, np.array(several, dtype=np.int32)
 
 
@@ -107,7 +112,7 @@ def _is_depending(code: int, becomes: str, depending: set[int]) -> bool:
     return (
         code in depending
         or not becomes
-        or len(becomes) > _LONGEST
+        or len(becomes) > LONGEST
         or any(ord(character) in depending or character.isspace() for character in composed + becomes)
     )
 
@@ -177,10 +182,10 @@ def _normalise(
         while at < last:
             code, at = decode(given, at)
             becomes = table[code]
-            if becomes == _SPACE:
+            if becomes == SPACE:
                 space = True
                 continue
-            if becomes == _DEPENDS:
+            if becomes == DEPENDS:
                 aside[count], out = text, start
                 count += 1
                 break
@@ -188,11 +193,11 @@ def _normalise(
                 data[out] = 0x20
                 out += 1
             space = False
-            if becomes < _SEVERAL:
+            if becomes < SEVERAL:
                 out = _encode(becomes, data, out)
                 continue
-            for place in range(_LONGEST):
-                if several[becomes - _SEVERAL, place]:
-                    out = _encode(several[becomes - _SEVERAL, place], data, out)
+            for place in range(LONGEST):
+                if several[becomes - SEVERAL, place]:
+                    out = _encode(several[becomes - SEVERAL, place], data, out)
         ends[text + 1] = out
     return aside[:count].copy()
