@@ -110,6 +110,14 @@ class RequestCache:
             "CREATE TABLE IF NOT EXISTS replies (key TEXT, max_tokens INTEGER, request TEXT, reply TEXT, "
             "PRIMARY KEY (key, max_tokens))"
         )
+        execute(
+            "CREATE TABLE IF NOT EXISTS batches (token TEXT PRIMARY KEY, base_url TEXT, batch TEXT, "
+            "closed INTEGER)"
+        )
+        execute(
+            "CREATE TABLE IF NOT EXISTS batch_requests (key TEXT, max_tokens INTEGER, token TEXT, request TEXT, "
+            "PRIMARY KEY (key, max_tokens, token)) WITHOUT ROWID"
+        )
         execute(f"PRAGMA application_id = {_APPLICATION}")
         execute(f"PRAGMA user_version = {FORMAT}")
         execute("COMMIT")
@@ -153,6 +161,18 @@ class RequestCache:
         values = (key, max_tokens, canonical_json(request), canonical_json(asdict(reply)))
         with self._errors():
             self._database.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?)", values)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The database for several statements that all hold or none."""
+        with self._errors():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
 
     def request(self, key: str) -> dict[str, Any] | None:
         """What was sent under a key, or None."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from operator import length_hint
 from types import TracebackType
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -18,6 +19,7 @@ from weakref import WeakValueDictionary
 import openai
 
 from instruct import retries
+from instruct.batch import BatchQueue
 from instruct.budget import Budget
 from instruct.cache import RequestCache, StoredReply, request_key
 from instruct.circuit import CircuitBreaker
@@ -70,6 +72,7 @@ class ChatClient:
             api_key=endpoint.api_key or "none", base_url=endpoint.base_url, max_retries=0, timeout=endpoint.timeout
         )
         self._slots = asyncio.Semaphore(endpoint.concurrency)
+        self._batch = BatchQueue(endpoint, self._openai, cache, self.tally) if endpoint.batch else None
         self._rates = RateLimits(endpoint.requests_per_minute, endpoint.tokens_per_minute)
         self._circuit = CircuitBreaker(endpoint.backoff)
         self._locks: WeakValueDictionary[tuple[str, int], asyncio.Lock] = WeakValueDictionary()
@@ -84,6 +87,8 @@ class ChatClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._batch:
+            await self._batch.close()
         await self._openai.close()
 
     async def ask(self, request: Request) -> Reply:
@@ -162,7 +167,10 @@ class ChatClient:
         while True:
             if not await self.budget.reserve(reserve):
                 return self._unaffordable(key)
-            outcome = await self._attempt(key, request, reserve, sum(most))
+            if self._batch:
+                outcome = await self._attempt_in_batch(self._batch, key, request, reserve, sum(most))
+            else:
+                outcome = await self._attempt(key, request, reserve, sum(most))
             if isinstance(outcome, StoredReply):
                 return outcome
             self._answered = self._answered or outcome.answered
@@ -195,6 +203,21 @@ class ChatClient:
                 return self._success(stored)
         finally:
             self._rates.settle(entry, tokens)
+            await self.budget.settle(reserve, used)
+
+    async def _attempt_in_batch(
+        self, batch: BatchQueue, key: str, request: Request, reserve: Decimal, most: int
+    ) -> StoredReply | Failure:
+        """One attempt by the Batch API, which has no limit of rate."""
+        used = reserve
+        try:
+            outcome = await batch.ask(key, request)
+            if isinstance(outcome, Failure):
+                used = reserve if outcome.maybe_paid else Decimal(0)
+                return outcome
+            used, _ = self._used(outcome, reserve, most)
+            return self._success(outcome)
+        finally:
             await self.budget.settle(reserve, used)
 
     async def _post(self, request: Request) -> StoredReply:
@@ -291,7 +314,7 @@ async def map_in_order(
         for place, item in waiting:
             results[place] = await function(item)
 
-    tasks = [asyncio.create_task(work()) for _ in range(concurrency)]
+    tasks = [asyncio.create_task(work()) for _ in range(min(concurrency, length_hint(items, concurrency)))]
     try:
         await asyncio.gather(*tasks)
     except BaseException:

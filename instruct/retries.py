@@ -71,15 +71,19 @@ def classify(error: Exception, api_key: str) -> Failure:
 
 
 def _classify_status(error: openai.APIStatusError, api_key: str) -> Failure:
-    status = error.status_code
-    message = f"status {status}: {one_line(_server_message(error), api_key)}"
+    message = one_line(_server_message(error), api_key)
+    return judge_status(error.status_code, message, error.code, error.response.headers)
+
+
+def judge_status(status: int, message: str, code: str | None, headers: Mapping[str, str]) -> Failure:
+    """Judge an answer with a status of 400 or more, by its message (one line), code and headers."""
+    message = f"status {status}: {message}"
     if status in (401, 403):
         return Failure(Action.STOP, f"the endpoint refuses the key (status {status}); check OPENAI_API_KEY")
     if status == 404:
         return Failure(Action.STOP, f"the endpoint knows no such model or address ({message})")
-    if status == 402 or (status == 429 and error.code == "insufficient_quota"):
+    if status == 402 or (status == 429 and code == "insufficient_quota"):
         return Failure(Action.STOP, f"the account's quota is used up ({message})")
-    headers = error.response.headers
     pause = exhausted(headers)
     wait = retry_after(headers, time.time())
     if status == 429:

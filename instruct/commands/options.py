@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from corpus.core.errors import UsageError
+from instruct.batch import MOST_REQUESTS
 from instruct.budget import Limit, read_limit
 from instruct.cache import default_cache_path
 from instruct.client import OPENAI_URL, Endpoint, endpoint_from_environment
@@ -78,7 +79,7 @@ def endpoint(
     return endpoint_from_environment(
         base_url,
         model,
-        concurrency=concurrency,
+        concurrency=MOST_REQUESTS if batch else concurrency,
         timeout=timeout,
         budget_tokens=budget_tokens,
         budget=limit,
