@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -26,6 +27,7 @@ from instruct.costs import Usage, money
 from instruct.endpoint import Endpoint
 
 PILOT_UNITS = 20
+PILOT_KEPT = 40  # rows of a pilot of a verb that counts kept ones
 CONFIDENCE = 0.9
 
 Item = TypeVar("Item")
@@ -94,8 +96,7 @@ def run_pilot(
     """
 
     async def run() -> tuple[list[Unit], Tally]:
-        direct = replace(endpoint, batch=False, concurrency=min(endpoint.concurrency, PILOT_UNITS))
-        async with ChatClient(direct, cache) as client:
+        async with ChatClient(direct(endpoint), cache) as client:
 
             async def one(unit: Item) -> Unit:
                 done = await work(client, unit)
@@ -103,7 +104,7 @@ def run_pilot(
                 bar.advance()
                 return done
 
-            return await map_in_order(one, units, direct.concurrency), client.tally
+            return await map_in_order(one, units, client.endpoint.concurrency), client.tally
 
     with RequestCache(cache_path) as cache, progress("estimate", len(units), "units") as bar:
         done, tally = asyncio.run(run())
@@ -111,6 +112,41 @@ def run_pilot(
     if not usable:
         raise ZeroToOneError("no estimate: every unit of the pilot failed, or the budget ended within it")
     return extrapolate(usable, endpoint, tally, total=total, kept=kept)
+
+
+def direct(endpoint: Endpoint) -> Endpoint:
+    """The endpoint that a pilot asks: without the Batch API, which may take a day."""
+    return replace(endpoint, batch=False, concurrency=min(endpoint.concurrency, PILOT_UNITS))
+
+
+def pilot_by_count(
+    run: Callable[[int, Path], tuple[Mapping[str, Any], Tally | None]], endpoint: Endpoint, count: int
+) -> Estimate:
+    """The estimate of a verb that goes on until it has kept `count` rows, from a small run of the verb itself.
+
+    `run` takes a count and a directory and gives manifest and tally. The interval takes kept rows for a Poisson
+    count; it does not know that novelty falls as rows are added. Raises ZeroToOneError where none is kept.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        manifest, tally = run(min(count, PILOT_KEPT), Path(directory) / "pilot")
+    usage, kept = Usage(**manifest["usage"]), manifest["counts"]["rows_kept"]
+    if not kept:
+        raise ZeroToOneError("no estimate: the pilot kept no row")
+    spread = student(kept - 1) / math.sqrt(kept) if kept < count else 0.0
+
+    def whole(value: float) -> Interval:
+        return _interval(value * count / kept, value * count / kept * spread)
+
+    price = endpoint.effective_price
+    return _estimate(
+        1,
+        whole(usage.requests),
+        whole(usage.tokens),
+        Interval(count, count, count),
+        whole(float(usage.cost(price))) if price else None,
+        endpoint,
+        tally or Tally(price=price),
+    )
 
 
 def extrapolate(
@@ -125,14 +161,32 @@ def extrapolate(
             return by_units(values, total or len(units))
         return by_ratio(values, rows, kept)
 
-    requests = whole([unit.usage.requests for unit in units])
-    tokens = whole([unit.usage.tokens for unit in units])
-    cost = whole([float(unit.usage.cost(price)) for unit in units]) if price else None
+    return _estimate(
+        len(units),
+        whole([unit.usage.requests for unit in units]),
+        whole([unit.usage.tokens for unit in units]),
+        whole(rows),
+        whole([float(unit.usage.cost(price)) for unit in units]) if price else None,
+        endpoint,
+        tally,
+    )
+
+
+def _estimate(
+    units: int,
+    requests: Interval,
+    tokens: Interval,
+    kept: Interval,
+    cost: Interval | None,
+    endpoint: Endpoint,
+    tally: Tally,
+) -> Estimate:
+    price = endpoint.effective_price
     return Estimate(
-        pilot_units=len(units),
+        pilot_units=units,
         requests=requests,
         tokens=tokens,
-        kept=whole(rows),
+        kept=kept,
         cost=cost,
         currency=price.currency if price else "",
         seconds=_seconds(requests.value, tokens.value, endpoint, tally),
