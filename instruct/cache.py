@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,17 +24,22 @@ from corpus.core.files import text_hash
 FORMAT = 1  # of the file; kept in SQLite's user_version
 _APPLICATION = 0x5A324F31  # "Z2O1", kept in SQLite's application_id
 _WAIT_SECONDS = 60.0
+_TOGETHER = 500  # keys in one look-up
 
 
 @dataclass(frozen=True)
 class StoredReply:
-    """What an endpoint answered: text, how it ended, a refusal if it gave one, and its token counts."""
+    """What an endpoint answered: text, how it ended, a refusal if it gave one, and its token counts.
+
+    Of the prompt's tokens the endpoint had `cached_tokens` in a cache of its own.
+    """
 
     text: str
     finish_reason: str
     refusal: str = ""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cached_tokens: int = 0
 
 
 def public_url(base_url: str) -> str:
@@ -43,9 +48,12 @@ def public_url(base_url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces: equal values give equal texts."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def request_key(request: dict[str, Any]) -> str:
@@ -57,6 +65,17 @@ def default_cache_path() -> Path:
     """`requests.sqlite` in the user's cache directory (XDG_CACHE_HOME)."""
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(home).expanduser() / "zero-to-one" / "requests.sqlite"
+
+
+def _fitting(rows: Sequence[tuple[int, str]], max_tokens: int) -> StoredReply | None:
+    """Of the replies to one request, with their limits, the one to use under a limit."""
+    for limit, text in sorted(rows, key=lambda row: (row[0] != max_tokens, row[0])) if len(rows) > 1 else rows:
+        if limit > max_tokens:
+            continue
+        reply = StoredReply(**json.loads(text))
+        if limit == max_tokens or reply.finish_reason != "length":
+            return reply
+    return None
 
 
 class RequestCache:
@@ -85,10 +104,19 @@ class RequestCache:
             self._check_format()
         execute("PRAGMA journal_mode = WAL")
         execute("PRAGMA synchronous = NORMAL")
+        execute("PRAGMA mmap_size = 1073741824")  # look-ups of a large file without a call for each page
         execute("BEGIN IMMEDIATE")
         execute(
             "CREATE TABLE IF NOT EXISTS replies (key TEXT, max_tokens INTEGER, request TEXT, reply TEXT, "
             "PRIMARY KEY (key, max_tokens))"
+        )
+        execute(
+            "CREATE TABLE IF NOT EXISTS batches (token TEXT PRIMARY KEY, base_url TEXT, batch TEXT, "
+            "closed INTEGER)"
+        )
+        execute(
+            "CREATE TABLE IF NOT EXISTS batch_requests (key TEXT, max_tokens INTEGER, token TEXT, request TEXT, "
+            "PRIMARY KEY (key, max_tokens, token)) WITHOUT ROWID"
         )
         execute(f"PRAGMA application_id = {_APPLICATION}")
         execute(f"PRAGMA user_version = {FORMAT}")
@@ -108,21 +136,43 @@ class RequestCache:
     def get(self, key: str, max_tokens: int) -> StoredReply | None:
         """The reply to a request under a limit: the one made under it, else one that ended below it."""
         with self._errors():
-            rows = self._database.execute(
-                "SELECT max_tokens, reply FROM replies WHERE key = ? ORDER BY max_tokens = ? DESC, max_tokens",
-                (key, max_tokens),
-            ).fetchall()
-        for limit, text in rows:
-            reply = StoredReply(**json.loads(text))
-            if limit == max_tokens or (limit < max_tokens and reply.finish_reason != "length"):
-                return reply
-        return None
+            rows = self._database.execute("SELECT max_tokens, reply FROM replies WHERE key = ?", (key,)).fetchall()
+        return _fitting(rows, max_tokens)
+
+    def get_many(self, wanted: Sequence[tuple[str, int]]) -> list[StoredReply | None]:
+        """The replies to many requests (key and limit), as `get` finds each, looked up together."""
+        found: dict[str, list[tuple[int, str]]] = {}
+        keys = sorted({key for key, _ in wanted})
+        for start in range(0, len(keys), _TOGETHER):
+            some = keys[start : start + _TOGETHER]
+            places = ",".join("?" * len(some))
+            with self._errors():
+                rows = self._database.execute(
+                    f"SELECT key, max_tokens, reply FROM replies WHERE key IN ({places})",  # noqa: S608
+                    some,
+                ).fetchall()
+            for key, limit, text in rows:
+                found.setdefault(key, []).append((limit, text))
+        none: list[tuple[int, str]] = []
+        return [_fitting(found.get(key, none), limit) for key, limit in wanted]
 
     def put(self, key: str, max_tokens: int, request: dict[str, Any], reply: StoredReply) -> None:
         """Keep a reply; the first one stays where two processes asked the same."""
         values = (key, max_tokens, canonical_json(request), canonical_json(asdict(reply)))
         with self._errors():
             self._database.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?)", values)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The database for several statements that all hold or none."""
+        with self._errors():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
 
     def request(self, key: str) -> dict[str, Any] | None:
         """What was sent under a key, or None."""

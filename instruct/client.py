@@ -7,124 +7,57 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from operator import length_hint
 from types import TracebackType
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
 import openai
 
-from corpus.core.errors import UsageError, ZeroToOneError
-from corpus.core.files import storable
 from instruct import retries
-from instruct.budget import TokenBudget, largest_prompt
-from instruct.cache import RequestCache, StoredReply, public_url, request_key
+from instruct.batch import BatchQueue
+from instruct.budget import Budget
+from instruct.cache import RequestCache, StoredReply, request_key
+from instruct.circuit import CircuitBreaker
+from instruct.completions import (
+    BUDGET_SPENT,
+    REQUEST_FAILED,
+    REQUEST_REJECTED,
+    UNPAID,
+    Reply,
+    Request,
+    body_of,
+    content_of,
+    parse_completion,
+    reply_of,
+)
+from instruct.costs import Tally
+from instruct.endpoint import OPENAI_URL, Endpoint, EndpointError, endpoint_from_environment
+from instruct.rates import RateLimits
 from instruct.retries import Action, BrokenReplyError, Failure
 
-OPENAI_URL = "https://api.openai.com/v1"
-REQUEST_FAILED = "request_failed"
-REQUEST_REJECTED = "request_rejected"
-BUDGET_SPENT = "budget_spent"
-UNPAID = (REQUEST_FAILED, REQUEST_REJECTED, BUDGET_SPENT)  # a rerun asks these again
-# Some servers leave a reasoning model's thoughts in front of its reply.
-_THOUGHTS = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
+__all__ = [
+    "BUDGET_SPENT",
+    "OPENAI_URL",
+    "REQUEST_FAILED",
+    "REQUEST_REJECTED",
+    "UNPAID",
+    "ChatClient",
+    "Endpoint",
+    "EndpointError",
+    "Reply",
+    "Request",
+    "Tally",
+    "endpoint_from_environment",
+    "map_in_order",
+]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-class EndpointError(ZeroToOneError):
-    """No request to the endpoint can succeed."""
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where requests go, how many at a time, and how long one may take.
-
-    `timeout` and `backoff` (the first delay before a retry) are in seconds; `budget_tokens` caps prompt and
-    reply tokens together. Without a key, one that local servers ignore is sent.
-    """
-
-    base_url: str
-    model: str
-    api_key: str = field(default="", repr=False)
-    concurrency: int = 16
-    timeout: float = 120.0
-    budget_tokens: int | None = None
-    backoff: float = 0.5
-
-    def __post_init__(self) -> None:
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise UsageError(f"--base-url {public_url(self.base_url)}: not an http or https address")
-        if self.concurrency < 1:
-            raise UsageError("--concurrency must be at least 1")
-        if not self.timeout > 0:
-            raise UsageError("--timeout must be more than 0 seconds")
-
-    @property
-    def public_url(self) -> str:
-        """The address without credentials."""
-        return public_url(self.base_url)
-
-
-def endpoint_from_environment(base_url: str, model: str, **options: Any) -> Endpoint:
-    """An endpoint with the key of `OPENAI_API_KEY`, which only OpenAI's own address cannot do without."""
-    key = os.environ.get("OPENAI_API_KEY", "").strip()
-    if not key and (urlsplit(base_url).hostname or "").endswith("openai.com"):
-        raise UsageError("no key: set OPENAI_API_KEY, or name another endpoint with --base-url")
-    return Endpoint(base_url, model, api_key=key, **options)
-
-
-@dataclass(frozen=True)
-class Request:
-    """One chat request. `sample` tells apart requests that are equal in all else and wanted more than once."""
-
-    messages: tuple[dict[str, str], ...]
-    max_tokens: int
-    parameters: Mapping[str, float | int | str] = field(default_factory=dict)
-    sample: int = 0
-
-
-@dataclass(frozen=True)
-class Reply:
-    """The answer to a request. `reason` is empty for a usable one, else why it is none:
-
-    cut_by_length, refused, empty_reply, request_failed (after all attempts), request_rejected (the endpoint
-    found a fault in it), budget_spent. `detail` explains the last three.
-    """
-
-    key: str
-    text: str = ""
-    finish_reason: str = ""
-    reason: str = ""
-    detail: str = ""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
-@dataclass
-class Tally:
-    """What a run has sent and received."""
-
-    requests_sent: int = 0
-    retries: int = 0
-    from_cache: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    failed: int = 0
-
-    def text(self) -> str:
-        """A line for the progress display."""
-        parts = [f"{self.requests_sent:,} requests", f"{self.from_cache:,} cached"]
-        if self.retries:
-            parts.append(f"{self.retries:,} retries")
-        return ", ".join([*parts, f"{self.prompt_tokens + self.completion_tokens:,} tokens"])
 
 
 class ChatClient:
@@ -133,18 +66,20 @@ class ChatClient:
     def __init__(self, endpoint: Endpoint, cache: RequestCache) -> None:
         self.endpoint = endpoint
         self.cache = cache
-        self.tally = Tally()
-        self.budget = TokenBudget(endpoint.budget_tokens)
+        self.tally = Tally(price=endpoint.effective_price)
+        self.budget = Budget(endpoint.limit.amount if endpoint.limit else None)
         self._openai = openai.AsyncOpenAI(
             api_key=endpoint.api_key or "none", base_url=endpoint.base_url, max_retries=0, timeout=endpoint.timeout
         )
-        official = (urlsplit(endpoint.base_url).hostname or "").endswith("openai.com")
-        self._limit_name = "max_completion_tokens" if official else "max_tokens"
         self._slots = asyncio.Semaphore(endpoint.concurrency)
+        self._batch = BatchQueue(endpoint, self._openai, cache, self.tally) if endpoint.batch else None
+        self._rates = RateLimits(endpoint.requests_per_minute, endpoint.tokens_per_minute)
+        self._circuit = CircuitBreaker(endpoint.backoff)
         self._locks: WeakValueDictionary[tuple[str, int], asyncio.Lock] = WeakValueDictionary()
+        self._schemas = True  # until the endpoint refuses one
         self._answered = False
         self._succeeded = False
-        self._failures_in_a_row = 0
+        self._rejected_in_a_row = 0
 
     async def __aenter__(self) -> ChatClient:
         return self
@@ -152,145 +87,215 @@ class ChatClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._batch:
+            await self._batch.close()
         await self._openai.close()
 
     async def ask(self, request: Request) -> Reply:
         """The reply to a request, from the cache where it was completed before. Raises EndpointError."""
-        content = self._content(request)
+        if request.schema is not None:
+            return await self._ask_with_schema(request, request.schema)
+        return await self._ask(request)
+
+    async def _ask(self, request: Request) -> Reply:
+        content = content_of(self.endpoint, request)
         key = request_key(content)
+        found = self._cached(key, request.max_tokens)
+        if found is not None:
+            return found
         # One lock per request: the same one asked twice at a time is sent once.
         lock = self._locks.setdefault((key, request.max_tokens), asyncio.Lock())
         async with lock:
-            stored = self.cache.get(key, request.max_tokens)
-            if stored is not None:
-                self.tally.from_cache += 1
-                self._succeeded = True
-                return _reply(key, stored)
+            found = self._cached(key, request.max_tokens)
+            if found is not None:
+                return found
             async with self._slots:
-                outcome = await self._send(request)
+                outcome = await self._send(key, request)
             if isinstance(outcome, Reply):
                 self.tally.failed += 1
-                return Reply(key, reason=outcome.reason, detail=outcome.detail)
+                return outcome
             self.cache.put(key, request.max_tokens, content, outcome)
-            return _reply(key, outcome)
+            return reply_of(key, outcome)
 
-    def _content(self, request: Request) -> dict[str, Any]:
-        return {
-            "base_url": self.endpoint.public_url,
-            "model": self.endpoint.model,
-            "messages": list(request.messages),
-            "parameters": dict(request.parameters),
-            "sample": request.sample,
-        }
+    def _cached(self, key: str, max_tokens: int) -> Reply | None:
+        stored = self.cache.get(key, max_tokens)
+        return None if stored is None else self._found(key, stored)
 
-    async def _send(self, request: Request) -> StoredReply | Reply:
+    def _found(self, key: str, stored: StoredReply) -> Reply:
+        self.tally.from_cache += 1
+        self._succeeded = True
+        return reply_of(key, stored)
+
+    async def ask_all(self, requests: Sequence[Request]) -> list[Reply]:
+        """The replies to requests that do not depend on each other, in their order.
+
+        What is in the cache is looked up together, so that a rerun of many rows takes seconds.
+        """
+        keys = [request_key(content_of(self.endpoint, request)) for request in requests]
+        limits = [request.max_tokens for request in requests]
+        stored = self.cache.get_many(list(zip(keys, limits, strict=True)))
+        missing = [place for place, reply in enumerate(stored) if reply is None]
+        asked = await map_in_order(
+            self.ask, [requests[place] for place in missing], min(self.endpoint.concurrency, len(missing))
+        )
+        new = dict(zip(missing, asked, strict=True))
+        return [
+            new[place] if reply is None else self._found(keys[place], reply) for place, reply in enumerate(stored)
+        ]
+
+    async def _ask_with_schema(self, request: Request, schema: Mapping[str, Any]) -> Reply:
+        """Ask for a reply that holds to a schema, and without one where the endpoint refuses that."""
+        plain = replace(request, schema=None)
+        if not self._schemas:
+            return await self._ask(plain)
+        keys = [request_key(content_of(self.endpoint, one)) for one in (request, plain)]
+        if self.cache.get(keys[0], request.max_tokens) is None:
+            found = self._cached(keys[1], request.max_tokens)  # of a run in which the endpoint refused
+            if found is not None:
+                return found
+        reply = await self._ask(request)
+        if reply.reason == REQUEST_REJECTED and retries.refuses_schema(reply.detail):
+            self._schemas = False
+            return await self._ask(plain)
+        return reply
+
+    async def _send(self, key: str, request: Request) -> StoredReply | Reply:
         """Send until it succeeds, fails for good (a Reply with the reason), or the endpoint is given up."""
-        reserve = largest_prompt(request.messages) + request.max_tokens
+        most = (request.most_prompt_tokens, request.max_tokens)
+        reserve = self.endpoint.amount(*most)
         attempts = waits = 0
         while True:
             if not await self.budget.reserve(reserve):
-                return Reply("", reason=BUDGET_SPENT, detail=f"{self.budget.spent:,} tokens are spent")
-            used = 0
-            try:
-                self.tally.requests_sent += 1
-                stored = await self._attempt(request)
-                used = _tokens(stored, reserve)
-                return self._success(stored)
-            except (openai.OpenAIError, TimeoutError, BrokenReplyError) as error:
-                failure = retries.classify(error, self.endpoint.api_key)
-                used = reserve if failure.maybe_paid else 0
-            finally:
-                await self.budget.settle(reserve, used)
-            self._answered = self._answered or failure.answered
-            waits += failure.action is Action.WAIT
-            attempts += failure.action is not Action.WAIT
-            if not self._may_retry(failure, attempts, waits):
-                return self._failure(failure)
+                return self._unaffordable(key)
+            if self._batch:
+                outcome = await self._attempt_in_batch(self._batch, key, request, reserve, sum(most))
+            else:
+                outcome = await self._attempt(key, request, reserve, sum(most))
+            if isinstance(outcome, StoredReply):
+                return outcome
+            self._answered = self._answered or outcome.answered
+            waits += outcome.action is Action.WAIT
+            attempts += outcome.action is not Action.WAIT
+            if not self._may_retry(outcome, attempts, waits):
+                return self._failed(key, outcome)
             self.tally.retries += 1
-            await asyncio.sleep(retries.delay(attempts + waits, self.endpoint.backoff, failure.retry_after))
+            await asyncio.sleep(retries.delay(attempts + waits, self.endpoint.backoff, outcome.retry_after))
 
-    async def _attempt(self, request: Request) -> StoredReply:
-        parameters = {**request.parameters, self._limit_name: request.max_tokens}
+    async def _attempt(self, key: str, request: Request, reserve: Decimal, most: int) -> StoredReply | Failure:
+        """One attempt within the limits of rate and money; a failure says what it may have cost."""
+        used, tokens, entry = Decimal(0), 0, None
+        try:
+            async with self._circuit.passage() as probe:
+                self._check_circuit()
+                entry = await self._rates.enter(most)
+                self.tally.requests_sent += 1
+                used, tokens = reserve, most  # until it is known: what is interrupted may have been charged
+                started = time.monotonic()
+                try:
+                    stored = await self._post(request)
+                except (openai.OpenAIError, TimeoutError, BrokenReplyError) as error:
+                    failure = retries.classify(error, self.endpoint.api_key)
+                    used, tokens = (reserve, most) if failure.maybe_paid else (Decimal(0), 0)
+                    self._note(key, failure, probe)
+                    return failure
+                self.tally.seconds_waited += time.monotonic() - started
+                used, tokens = self._used(stored, reserve, most)
+                return self._success(stored)
+        finally:
+            self._rates.settle(entry, tokens)
+            await self.budget.settle(reserve, used)
+
+    async def _attempt_in_batch(
+        self, batch: BatchQueue, key: str, request: Request, reserve: Decimal, most: int
+    ) -> StoredReply | Failure:
+        """One attempt by the Batch API, which has no limit of rate."""
+        used = reserve
+        try:
+            outcome = await batch.ask(key, request)
+            if isinstance(outcome, Failure):
+                used = reserve if outcome.maybe_paid else Decimal(0)
+                return outcome
+            used, _ = self._used(outcome, reserve, most)
+            return self._success(outcome)
+        finally:
+            await self.budget.settle(reserve, used)
+
+    async def _post(self, request: Request) -> StoredReply:
+        # `chat.completions.create` walks through every message to check its types, a third of a request's time.
         async with asyncio.timeout(self.endpoint.timeout):
-            response = await self._openai.chat.completions.with_raw_response.create(  # type: ignore[call-overload]
-                model=self.endpoint.model, messages=list(request.messages), **parameters
+            response = await self._openai.post(
+                "/chat/completions",
+                cast_to=openai.HttpxBinaryResponseContent,
+                body=body_of(self.endpoint, request),
             )
-        return parse_completion(response.http_response.content)
+        self._rates.pause(retries.exhausted(response.response.headers))
+        return parse_completion(response.content)
+
+    def _used(self, stored: StoredReply, reserve: Decimal, most: int) -> tuple[Decimal, int]:
+        """What a reply has cost in the budget's unit, and its tokens; the most of both where it does not tell."""
+        prompt, completion = stored.prompt_tokens, stored.completion_tokens
+        if prompt is None or completion is None:
+            return reserve, most
+        return self.endpoint.amount(prompt, completion, stored.cached_tokens), prompt + completion
 
     def _success(self, stored: StoredReply) -> StoredReply:
         self._answered = self._succeeded = True
-        self._failures_in_a_row = 0
-        self.tally.prompt_tokens += stored.prompt_tokens or 0
-        self.tally.completion_tokens += stored.completion_tokens or 0
+        self._rejected_in_a_row = 0
+        self._circuit.succeeded()
+        self.tally.waiting = ""
+        self.tally.add(stored)
         return stored
 
+    def _note(self, key: str, failure: Failure, probe: bool) -> None:
+        """Tell the limits and the circuit of a failed attempt."""
+        self._rates.pause(failure.pause)
+        if failure.action is not Action.RETRY:
+            self._circuit.succeeded()  # it lives
+            return
+        if not (self._answered or failure.answered):
+            return  # never reached: FIRST_CONTACT_ATTEMPTS decide
+        self._circuit.failed(key, failure, probe)
+        if self._circuit.open:
+            self.tally.waiting = f"the endpoint fails ({failure.message}), trying one request at a time"
+
+    def _unaffordable(self, key: str) -> Reply:
+        limit = self.endpoint.limit
+        unit = limit.unit if limit else ""
+        return Reply(key, reason=BUDGET_SPENT, detail=f"{self.budget.spent:,} {unit} are spent")
+
     def _may_retry(self, failure: Failure, attempts: int, waits: int) -> bool:
+        where = self.endpoint.public_url
         if failure.action is Action.STOP:
-            raise EndpointError(f"{self.endpoint.public_url}: {failure.message}")
+            raise EndpointError(f"{where}: {failure.message}")
         if not self._answered and attempts >= retries.FIRST_CONTACT_ATTEMPTS:
             raise EndpointError(
-                f"{self.endpoint.public_url}: no answer after {attempts} attempts ({failure.message}); "
-                "is the endpoint running?"
+                f"{where}: no answer after {attempts} attempts ({failure.message}); is the endpoint running?"
             )
+        self._check_circuit()
         return (
             failure.action is not Action.GIVE_UP
             and attempts < retries.ATTEMPTS
             and waits < retries.RATE_LIMIT_ATTEMPTS
         )
 
-    def _failure(self, failure: Failure) -> Reply:
-        self._failures_in_a_row += 1
-        rejected = failure.action is Action.GIVE_UP
-        # Long rows may be rejected in a row by an endpoint that works; failing ones may not.
-        if self._failures_in_a_row >= retries.FAILURES_IN_A_ROW and not (rejected and self._succeeded):
+    def _check_circuit(self) -> None:
+        if self._circuit.given_up:
             raise EndpointError(
-                f"{self.endpoint.public_url}: {self._failures_in_a_row} requests in a row failed, the last with "
-                f"{failure.message}; run the same command again to go on, nothing completed is sent twice"
+                f"{self.endpoint.public_url}: {self._circuit.failures} attempts in a row failed, the last with "
+                f"{self._circuit.last}; run the same command again to go on, nothing completed is sent twice"
             )
-        return Reply("", reason=REQUEST_REJECTED if rejected else REQUEST_FAILED, detail=failure.message)
 
-
-def parse_completion(body: bytes) -> StoredReply:
-    """Read the body of a chat completion. Raises BrokenReplyError for anything else."""
-    try:
-        completion = json.loads(body)
-        choice = completion["choices"][0]
-        message = choice["message"]
-        text, refusal = message.get("content"), message.get("refusal")
-        usage = completion.get("usage") or {}
-        counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    except (ValueError, LookupError, TypeError, AttributeError):
-        raise BrokenReplyError("the reply is no chat completion") from None
-    return StoredReply(
-        text=_valid(text),
-        finish_reason=str(choice.get("finish_reason") or ""),
-        refusal=_valid(refusal),
-        prompt_tokens=counts[0] if isinstance(counts[0], int) else None,
-        completion_tokens=counts[1] if isinstance(counts[1], int) else None,
-    )
-
-
-def _valid(text: Any) -> str:
-    return storable(text) if isinstance(text, str) else ""
-
-
-def _reply(key: str, stored: StoredReply) -> Reply:
-    text = _THOUGHTS.sub("", stored.text, count=1)
-    reason, detail = "", ""
-    if stored.refusal or stored.finish_reason == "content_filter":
-        reason, detail = "refused", stored.refusal
-    elif stored.finish_reason == "length":
-        reason = "cut_by_length"
-    elif not text.strip():
-        reason = "empty_reply"
-    tokens = (stored.prompt_tokens or 0, stored.completion_tokens or 0)
-    return Reply(key, text, stored.finish_reason, reason, detail, *tokens)
-
-
-def _tokens(stored: StoredReply, reserve: int) -> int:
-    if stored.prompt_tokens is None or stored.completion_tokens is None:
-        return reserve
-    return stored.prompt_tokens + stored.completion_tokens
+    def _failed(self, key: str, failure: Failure) -> Reply:
+        if failure.action is not Action.GIVE_UP:
+            return Reply(key, reason=REQUEST_FAILED, detail=failure.message)
+        # Some rows may be too long for an endpoint that works; none that it takes shows a wrong parameter.
+        self._rejected_in_a_row += 1
+        if self._rejected_in_a_row >= retries.REJECTED_IN_A_ROW and not self._succeeded:
+            raise EndpointError(
+                f"{self.endpoint.public_url}: {self._rejected_in_a_row} requests were rejected and none was "
+                f"completed, the last with {failure.message}"
+            )
+        return Reply(key, reason=REQUEST_REJECTED, detail=failure.message)
 
 
 async def map_in_order(
@@ -309,7 +314,7 @@ async def map_in_order(
         for place, item in waiting:
             results[place] = await function(item)
 
-    tasks = [asyncio.create_task(work()) for _ in range(concurrency)]
+    tasks = [asyncio.create_task(work()) for _ in range(min(concurrency, length_hint(items, concurrency)))]
     try:
         await asyncio.gather(*tasks)
     except BaseException:

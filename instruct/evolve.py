@@ -22,11 +22,13 @@ from corpus.core.output import Manifest
 from instruct.cache import RequestCache, canonical_json
 from instruct.client import ChatClient, Endpoint, Reply, Request, Tally, map_in_order
 from instruct.convert import ConvertResult, read_rows, set_aside
+from instruct.costs import Usage
 from instruct.elimination import answer_fault, is_equal, leaks_prompt, without_label
+from instruct.estimate import Estimate, Unit, pilot_places, run_pilot
 from instruct.forms import alpaca_messages
 from instruct.language import has_chinese
 from instruct.prompt import LANGUAGES, Prompt, load_prompts
-from instruct.runs import Row, Run, RunResult, Usage, total_size
+from instruct.runs import Row, Run, RunResult, total_size
 from instruct.seed_tasks import BUILTIN, read_seed_tasks
 
 OPERATIONS = ("add_constraints", "deepen", "concretise", "add_reasoning", "complicate_input", "breadth")
@@ -130,9 +132,27 @@ def evolve(
     with RequestCache(cache_path) as cache, progress("evolve", len(pool) * options.rounds, "evolutions") as bar:
         attempts, tally = asyncio.run(_evolve_all(pool, endpoint, cache, options, bar))
     result = _result(attempts, endpoint.model, options.rounds)
+    result.price = endpoint.effective_price
     result.set_aside = read.set_aside
     result.counts = {"rows_in": read.rows_in, "rows_set_aside": len(read.set_aside), **result.counts}
     return run.write(result), tally
+
+
+def estimate_evolve(
+    inputs: Sequence[str], endpoint: Endpoint, options: EvolveOptions, *, cache_path: Path, strict: bool = False
+) -> Estimate:
+    """What `evolve` would take, from a pilot of some instructions through all rounds; writes only the cache."""
+    pool = _read_pool(inputs, options, strict, ConvertResult())
+    places = pilot_places([len(instruction.text) for instruction in pool])
+
+    async def work(client: ChatClient, instruction: Instruction) -> Unit:
+        attempts = await Evolver(client, options, lambda _: None).rounds(instruction)
+        usage = Usage()
+        for attempt in attempts:
+            _count(usage, attempt)
+        return Unit(usage, sum(not attempt.reason for attempt in attempts))
+
+    return run_pilot([pool[place] for place in places], work, endpoint, cache_path, total=len(pool))
 
 
 def _read_pool(
@@ -301,8 +321,8 @@ def _result(chains: Sequence[Sequence[Attempt]], model: str, rounds: int) -> Run
 
 
 def _count(usage: Usage, attempt: Attempt) -> None:
-    for reply in attempt.replies.values():
-        usage.add(reply)
+    for stage, reply in attempt.replies.items():
+        usage.add(reply, stage)
 
 
 def _kept_row(attempt: Attempt, model: str) -> Row:

@@ -92,6 +92,7 @@ def generate(
         return earlier, None
     with RequestCache(cache_path) as cache, progress("generate", options.count, "tasks") as bar:
         result, tally = asyncio.run(_generate(tasks, endpoint, cache, options, bar))
+    result.price = endpoint.effective_price
     result.set_aside = set_aside
     result.counts = {"seeds_in": len(tasks), "seeds_set_aside": len(set_aside), **result.counts}
     return run.write(result), tally

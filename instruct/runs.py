@@ -13,7 +13,8 @@ from corpus.core.conversations import Conversation, write_conversations
 from corpus.core.errors import ZeroToOneError
 from corpus.core.files import write_json_lines
 from corpus.core.output import Claim, Manifest
-from instruct.client import UNPAID, Reply, Tally
+from instruct.costs import Tally, Usage, costs, money, summary_rows
+from instruct.prices import Price
 
 Row = dict[str, Any]
 
@@ -28,25 +29,12 @@ class SetAside:
 
 
 @dataclass
-class Usage:
-    """Requests and tokens that the rows rest on, whether paid in this run or an earlier one."""
-
-    requests: int = 0
-    failed: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-    def add(self, reply: Reply) -> None:
-        """Count a reply."""
-        self.requests += 1
-        self.failed += reply.reason in UNPAID
-        self.prompt_tokens += reply.prompt_tokens
-        self.completion_tokens += reply.completion_tokens
-
-
-@dataclass
 class RunResult:
-    """What a command made: rows kept, rows removed with reasons, input set aside, and counts."""
+    """What a command made: rows kept, rows removed with reasons, input set aside, and counts.
+
+    `usage` is what they rest on; where it was added to by stage (`usage.add(reply, "judge")`), the manifest and
+    the summary have the price of a kept row by stage. `price` makes money of the tokens.
+    """
 
     kept: list[Conversation] = field(default_factory=list)
     removed: list[Row] = field(default_factory=list)
@@ -54,6 +42,7 @@ class RunResult:
     usage: Usage = field(default_factory=Usage)
     counts: dict[str, int] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
+    price: Price | None = None
 
 
 class Run(Claim):
@@ -73,7 +62,8 @@ class Run(Claim):
         return self.write_manifest(
             counts={**result.counts, "rows_kept": len(result.kept), "rows_removed": len(result.removed)},
             reasons=dict(sorted(reasons.items())),
-            usage=asdict(result.usage),
+            usage=result.usage.numbers(),
+            costs=costs(result.usage, len(result.kept), result.price),
             **result.details,
         )
 
@@ -93,6 +83,8 @@ def print_run(title: str, manifest: Manifest, output: Path, tally: Tally | None,
         "reasons": manifest["reasons"],
         **{name: manifest[name] for name in ("rounds", "stopped") if name in manifest},
         "tokens": usage["prompt_tokens"] + usage["completion_tokens"],
+        **summary_rows(manifest.get("costs", {"stages": {}})),
+        **({"spent": money(sent.cost, sent.price.currency)} if sent.price else {}),
         "requests_sent": sent.requests_sent,
         "retries": sent.retries,
         "from_cache": sent.from_cache,

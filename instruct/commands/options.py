@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from corpus.core.errors import UsageError
+from instruct.batch import MOST_REQUESTS
+from instruct.budget import Limit, read_limit
 from instruct.cache import default_cache_path
 from instruct.client import OPENAI_URL, Endpoint, endpoint_from_environment
+from instruct.prices import Price, price_of
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="Directory to write.")]
 Model = Annotated[str, typer.Option(help="The model's name at the endpoint.")]
@@ -31,17 +39,116 @@ Cache = Annotated[
 Seed = Annotated[int, typer.Option(help="Seed of the draws.")]
 Temperature = Annotated[float, typer.Option(min=0, help="Sampling temperature.")]
 MaxTokens = Annotated[int, typer.Option(help="Longest reply, in tokens.")]
+RequestsPerMinute = Annotated[int | None, typer.Option(help="Most requests sent in a minute.")]
+TokensPerMinute = Annotated[int | None, typer.Option(help="Most tokens of prompts and replies in a minute.")]
+Prices = Annotated[
+    Path | None, typer.Option(help="YAML or JSON file of prices per million tokens, by model (see the README).")
+]
+Budget = Annotated[
+    str | None, typer.Option(help="Most that this run may spend: 5USD (needs --prices) or 200000tokens.")
+]
+Estimate = Annotated[
+    bool,
+    typer.Option("--estimate", help="Do a few rows, tell what all would take (tokens, money, time), and stop."),
+]
+Batch = Annotated[
+    bool, typer.Option("--batch", help="By the endpoint's Batch API: cheaper, within a day, resumed by a rerun.")
+]
 
 DEFAULT_URL = OPENAI_URL
 
 
-def endpoint(base_url: str, model: str, concurrency: int, timeout: float, budget_tokens: int | None) -> Endpoint:
+def endpoint(
+    base_url: str,
+    model: str,
+    concurrency: int,
+    timeout: float,
+    budget_tokens: int | None = None,
+    *,
+    budget: str | None = None,
+    prices: Path | None = None,
+    requests_per_minute: int | None = None,
+    tokens_per_minute: int | None = None,
+    batch: bool = False,
+) -> Endpoint:
     """The endpoint that the options name."""
+    limit: Limit | None = read_limit(budget) if budget is not None else None
+    if limit is not None and budget_tokens is not None:
+        raise UsageError("--budget and --budget-tokens: give one of them")
+    price: Price | None = price_of(prices, model) if prices is not None else None
     return endpoint_from_environment(
-        base_url, model, concurrency=concurrency, timeout=timeout, budget_tokens=budget_tokens
+        base_url,
+        model,
+        concurrency=MOST_REQUESTS if batch else concurrency,
+        timeout=timeout,
+        budget_tokens=budget_tokens,
+        budget=limit,
+        price=price,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        batch=batch,
     )
 
 
 def cache_path(cache: Path | None) -> Path:
     """The cache that the options name."""
     return cache or default_cache_path()
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What a verb that asks a model needs: endpoint, cache, and whether only an estimate is wanted."""
+
+    endpoint: Endpoint
+    cache: Path
+    estimate: bool
+
+
+def _asking(
+    *,
+    model: Model,
+    base_url: BaseUrl = DEFAULT_URL,
+    concurrency: Concurrency = 16,
+    timeout: Timeout = 120.0,
+    requests_per_minute: RequestsPerMinute = None,
+    tokens_per_minute: TokensPerMinute = None,
+    prices: Prices = None,
+    budget: Budget = None,
+    estimate: Estimate = False,
+    batch: Batch = False,
+    cache: Cache = None,
+) -> Asking:
+    named = endpoint(
+        base_url,
+        model,
+        concurrency,
+        timeout,
+        budget=budget,
+        prices=prices,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        batch=batch,
+    )
+    return Asking(named, cache_path(cache), estimate)
+
+
+def asks_a_model(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, in place of its parameter `asking`, the options of all that asks a model."""
+    own = inspect.signature(command, eval_str=True).parameters
+    shared = inspect.signature(_asking, eval_str=True).parameters
+
+    @functools.wraps(command)
+    def with_options(**given: Any) -> None:
+        asking = _asking(**{name: given.pop(name) for name in shared})
+        command(asking=asking, **given)
+
+    parameters = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in own.items()
+        if name != "asking"
+    ]
+    place = list(own).index("asking")
+    parameters[place:place] = shared.values()
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return with_options

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.instruct.batch_api import BatchApi
+
 KEY = "sk-test-very-secret-0123456789"
 WORDS = [
     "amber", "basket", "copper", "dragon", "ember", "falcon", "garden", "harbor", "island", "jungle",
@@ -69,6 +71,7 @@ class ChatServer:
     tokens: int = 0
     port: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
+    batches: BatchApi = field(default_factory=BatchApi)
 
     @property
     def url(self) -> str:
@@ -76,6 +79,46 @@ class ChatServer:
 
     def requests(self) -> int:
         return sum(self.attempts.values())
+
+    def attempt(self, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Count a request; its prompt and what is to go wrong with it."""
+        prompt = json.dumps([body["model"], body["messages"], body.get("temperature")])
+        with self.lock:
+            attempt = self.attempts[prompt]
+            self.attempts[prompt] += 1
+            self.bodies.append(body)
+        return prompt, (self.fault(prompt, attempt) if self.fault else None) or {}
+
+    def in_batch(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Status and body of the answer to a request that came in a batch."""
+        prompt, fault = self.attempt(body)
+        if "status" in fault:
+            return fault["status"], _error(fault)
+        return 200, self.completion(body, prompt, fault)
+
+    def completion(self, body: dict[str, Any], prompt: str, fault: dict[str, Any]) -> dict[str, Any]:
+        text = fault.get("content", self.reply(body["messages"]))
+        limit = body.get("max_tokens", body.get("max_completion_tokens"))
+        finish = fault.get("finish_reason", "stop")
+        pieces = text.split(" ")
+        if len(pieces) > limit:
+            text, finish = " ".join(pieces[:limit]), "length"
+        usage = {"prompt_tokens": len(prompt.split()), "completion_tokens": len(text.split())}
+        message = {"role": "assistant", "content": text, "refusal": fault.get("refusal")}
+        if not fault.get("cut"):
+            with self.lock:
+                self.completed.append(prompt)
+                self.tokens += sum(usage.values())
+        return {
+            "id": "x",
+            "object": "chat.completion",
+            "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+            "usage": {**usage, **fault.get("usage", {})},
+        }
+
+
+def _error(fault: dict[str, Any]) -> dict[str, Any]:
+    return {"error": {"message": fault.get("message", "injected"), "code": fault.get("code")}}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -85,65 +128,51 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
+    def do_GET(self) -> None:
+        self._send(*self.server.state.batches.get(self.path.partition("?")[0].removeprefix("/v1/")))
+
     def do_POST(self) -> None:
         state = self.server.state
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        prompt = json.dumps([body["model"], body["messages"], body.get("temperature")])
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        if state.key and self.headers.get("Authorization") != f"Bearer {state.key}":
+            with state.lock:
+                state.attempts["wrong key"] += 1
+            self._send(401, {"error": {"message": f"Incorrect API key: {self.headers['Authorization']}"}})
+            return
+        path = self.path.removeprefix("/v1/")
+        if path != "chat/completions":
+            self._send(*state.batches.post(path, content, self.headers, state.in_batch))
+            return
         with state.lock:
-            attempt = state.attempts[prompt]
-            state.attempts[prompt] += 1
-            state.bodies.append(body)
             state.in_flight += 1
             state.most_in_flight = max(state.most_in_flight, state.in_flight)
         try:
+            body = json.loads(content)
+            prompt, fault = state.attempt(body)
             if state.delay:
                 time.sleep(state.delay)
-            if state.key and self.headers.get("Authorization") != f"Bearer {state.key}":
-                self._send(401, {"error": {"message": f"Incorrect API key: {self.headers['Authorization']}"}})
-                return
-            fault = state.fault(prompt, attempt) if state.fault else None
-            self._answer(body, prompt, fault or {})
+            self._answer(body, prompt, fault)
         finally:
             with state.lock:
                 state.in_flight -= 1
 
     def _answer(self, body: dict[str, Any], prompt: str, fault: dict[str, Any]) -> None:
-        state = self.server.state
         if "stall" in fault:
             time.sleep(fault["stall"])
             self.close_connection = True
             return
+        headers = fault.get("headers", {})
         if "status" in fault:
-            error = {"error": {"message": fault.get("message", "injected"), "code": fault.get("code")}}
-            self._send(fault["status"], error, fault.get("headers", {}))
+            self._send(fault["status"], _error(fault), headers)
             return
-        text = fault.get("content", state.reply(body["messages"]))
-        limit = body.get("max_tokens", body.get("max_completion_tokens"))
-        finish = fault.get("finish_reason", "stop")
-        pieces = text.split(" ")
-        if len(pieces) > limit:
-            text, finish = " ".join(pieces[:limit]), "length"
-        usage = {"prompt_tokens": len(prompt.split()), "completion_tokens": len(text.split())}
-        message = {"role": "assistant", "content": text, "refusal": fault.get("refusal")}
-        completion = {
-            "id": "x",
-            "object": "chat.completion",
-            "choices": [{"index": 0, "message": message, "finish_reason": finish}],
-            "usage": usage,
-        }
-        cut = fault.get("cut")
-        if not cut:
-            with state.lock:
-                state.completed.append(prompt)
-                state.tokens += sum(usage.values())
-        self._send(200, completion, cut=cut)
+        self._send(200, self.server.state.completion(body, prompt, fault), headers, fault.get("cut"))
 
     def _send(
         self, status: int, value: Any, headers: dict[str, str] | None = None, cut: str | None = None
     ) -> None:
         with self.server.state.lock:
             self.server.state.statuses[status] += 1
-        content = json.dumps(value).encode()
+        content = value if isinstance(value, bytes) else json.dumps(value).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         length = len(content) // 2 if cut == "json" else len(content)

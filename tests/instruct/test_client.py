@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import time
+from decimal import Decimal
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from corpus.core.errors import UsageError
 from instruct import retries
-from instruct.budget import TokenBudget
+from instruct.budget import Budget
 from instruct.cache import RequestCache
 from instruct.client import ChatClient, Endpoint, EndpointError, Reply, Request, Tally, map_in_order
 from tests.instruct.chat_server import KEY, chat_server, digest
@@ -144,7 +145,7 @@ def test_an_endpoint_that_fails_from_some_moment_on_is_given_up(tmp_path: Path) 
         return {"status": 500} if len(server.completed) >= 20 else None
 
     with chat_server(fault=fault) as server:
-        with pytest.raises(EndpointError, match="requests in a row failed, the last with status 500"):
+        with pytest.raises(EndpointError, match="attempts in a row failed, the last with status 500"):
             ask_all(server.url, questions(400), tmp_path / "c", concurrency=4, backoff=0.001)
         assert server.requests() < 20 + 4 + retries.ATTEMPTS * 12
         server.fault = None
@@ -239,17 +240,17 @@ def test_the_token_budget_is_never_passed(tmp_path: Path) -> None:
 
 def test_a_budget_counts_what_may_have_been_charged() -> None:
     async def run() -> None:
-        budget = TokenBudget(100)
-        assert await budget.reserve(60)
-        second = asyncio.create_task(budget.reserve(60))
+        budget = Budget(Decimal(100))
+        assert await budget.reserve(Decimal(60))
+        second = asyncio.create_task(budget.reserve(Decimal(60)))
         await asyncio.sleep(0.01)
         assert not second.done()  # the first may give some back
-        await budget.settle(60, 30)
+        await budget.settle(Decimal(60), Decimal(30))
         assert await second
-        await budget.settle(60, 60)
+        await budget.settle(Decimal(60), Decimal(60))
         assert budget.spent == 90
-        assert not await budget.reserve(11)
-        assert await budget.reserve(10)
+        assert not await budget.reserve(Decimal(11))
+        assert await budget.reserve(Decimal(10))
 
     asyncio.run(run())
 
