@@ -7,6 +7,7 @@ from corpus.core.console import program, run
 
 def app() -> typer.Typer:
     """The program. Its verbs are imported here, where `run` already answers Ctrl-C."""
+    from instruct.commands.clean import clean
     from instruct.commands.convert import convert
     from instruct.commands.evolve import evolve
     from instruct.commands.generate import generate
@@ -14,7 +15,7 @@ def app() -> typer.Typer:
 
     return program(
         "Instruction and conversation data, from documents, seeds and models.",
-        (template, convert, generate, evolve),
+        (template, clean, convert, generate, evolve),
     )
 
 
