@@ -8,7 +8,6 @@ every run checks it.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,16 +20,17 @@ from corpus.core.engine import Parameters, Step, UnitOutput, process_units
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.files import write_json_lines
 from corpus.core.inputs import Unit
-from corpus.core.output import Manifest, remove_stages, unit_claim
-from corpus.text.language import among, identify, known_languages
+from corpus.core.output import Manifest, unit_claim
+from corpus.text.language import CHINESE, among, identify, known_languages
 from corpus.tokens.tokenizer import tokenizer_hash
 from instruct.clean_conversation import Cleaned, CleanOptions, clean_messages, language_text
 from instruct.clean_duplicates import Duplicate, mark_near, mark_repeats, text_key
-from instruct.clean_output import ROWS, SET_ASIDE, Account, kept_rows, read_stage, removed_rows, set_aside_rows
+from instruct.clean_output import Account, kept_rows, removed_rows, set_aside_rows
 from instruct.clean_rounds import Round, messages_of
 from instruct.clean_split import counter, turn_tokens
-from instruct.forms import OTHER_BRANCHES, READABLE, FormError, detect, read_row, rounds_in
-from instruct.rows import CONVERSATIONS, plan_rows, read_unit
+from instruct.forms import OTHER_BRANCHES, read_row
+from instruct.rows import CONVERSATIONS, plan_rows
+from instruct.stages import ROWS, check_form, end_stages, read_conversations, read_stage
 
 _BATCH = 500  # rows whose languages are told at once
 _LEAST_CERTAIN = 0.5  # of a language, for a conversation to go because of it
@@ -53,8 +53,7 @@ def clean_conversations(
     of its rounds, messages, lineage), set_aside.jsonl (what cannot be read) and manifest.json. Raises UsageError
     for an unknown language or form, ZeroToOneError for unreadable input or where nothing is left.
     """
-    if source_form is not None and source_form not in READABLE:
-        raise UsageError(f"--from {source_form}: choose one of {', '.join(READABLE)}")
+    check_form(source_form)
     _check_languages(options.languages)
     parameters = {**_json(asdict(options)), "form": source_form}
     if options.tokenizer is not None:
@@ -64,7 +63,7 @@ def clean_conversations(
     claim = unit_claim(step.command, parameters, inputs, units, output)
     earlier = claim.finished(overwrite)
     if earlier is not None:
-        remove_stages(output, "rows", "set_aside", "near")
+        end_stages(output)
         return earlier
     counts, _ = process_units(step, units, output, workers=workers, engine=engine, strict=strict)
     if not counts.get("rows_in"):
@@ -76,7 +75,7 @@ def clean_conversations(
     write_json_lines(output / "set_aside.jsonl", set_aside_rows(output, units, account))
     account.check(counts["rounds_in"] - counts.get(OTHER_BRANCHES, 0), inputs)
     manifest = claim.write_manifest(**account.manifest(counts))
-    remove_stages(output, "rows", "set_aside", "near")
+    end_stages(output)
     return manifest
 
 
@@ -103,45 +102,12 @@ def _clean_unit(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:
         }
     )
     waiting: list[tuple[str, Conversation, Cleaned]] = []
-    lost: Counter[str] = Counter()
-    for place, row, text in read_unit(unit):
-        output.count("rows_in")
-        rounds = rounds_in(row, detect(row))
-        output.counts["rounds_in"] += rounds
-        try:
-            conversation = _read(place, row, parameters["form"], unit.name, lost)
-        except FormError as error:
-            _set_aside(output, place, str(error), text, rounds)
-            continue
+    for place, conversation, _ in read_conversations(unit, parameters["form"], read_row, output):
         waiting.append((place, conversation, clean_messages(conversation["messages"], options)))
         if len(waiting) == _BATCH:
             output.write(ROWS, _stage(waiting, options, output))
             waiting = []
     output.write(ROWS, _stage(waiting, options, output))
-    for name, number in (+lost).items():
-        output.count(name if name == OTHER_BRANCHES else f"not held: {name}", number)
-
-
-def _read(place: str, row: Any, form: str | None, source: str, lost: Counter[str]) -> Conversation:
-    if isinstance(row, FormError):
-        raise row
-    found = form or detect(row)
-    if found is None:
-        raise FormError("unknown_form" if isinstance(row, dict) else "not_an_object")
-    not_held: Counter[str] = Counter()
-    conversation = read_row(row, found, place, not_held)
-    if not conversation["messages"]:
-        raise FormError("no_messages")
-    lost.update(not_held)
-    conversation["source"] = conversation["source"] or source
-    return conversation
-
-
-def _set_aside(output: UnitOutput, place: str, reason: str, text: str, rounds: int) -> None:
-    if output.strict:
-        raise ZeroToOneError(f"{place}: {reason} (--strict)")
-    row = {"place": place, "reason": reason, "record": text[:1000], "rounds": rounds}
-    output.write(SET_ASIDE, pl.DataFrame([row]))
 
 
 def _stage(
@@ -168,6 +134,7 @@ def _drop_language(conversation: Conversation, cleaned: Cleaned, found: str, opt
     parts, language = cleaned.parts, conversation["lang"]
     if not options.languages or not language or not parts.kept:
         return
+    language = "zh" if language in CHINESE else language  # the model takes short Chinese texts for Wu
     if not among([language_text(parts.kept)], [language], options.languages)[0]:
         for round_ in parts.kept:
             parts.remove("other_language", [round_.question, round_.reply], round_.number, found)

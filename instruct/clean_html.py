@@ -86,7 +86,7 @@ def to_markdown(text: str) -> str:
     """
     if too_complex(without_hidden(text.encode("utf-8", "replace"))):
         raise HtmlError(TOO_COMPLEX)
-    parser = html.HTMLParser(huge_tree=True, encoding="utf-8")
+    parser = html.HTMLParser(huge_tree=True, encoding="utf-8", remove_comments=True, remove_pis=True)
     tree = html.document_fromstring(f"<div>{text}</div>".encode("utf-8", "replace"), parser=parser)
     return "\n\n".join(_blocks(tree, 0)).strip("\n")
 
@@ -152,7 +152,7 @@ def _inline(element: HtmlElement, depth: int, keep_space: bool) -> str:
     if depth > _MOST_DEPTH:
         raise HtmlError(TOO_COMPLEX)
     tag = element.tag
-    if not isinstance(tag, str) or tag in _DROPPED:  # comments have a function for a tag
+    if tag in _DROPPED:
         return _script(element) if tag == "script" else ""
     if tag == "br":
         return "\n"
@@ -206,10 +206,8 @@ def _raw(element: HtmlElement) -> str:
 
 def _raw_parts(element: HtmlElement) -> Iterator[str]:
     hidden: HtmlElement | None = None
-    for event, node in html.etree.iterwalk(element, events=("start", "end", "comment")):
-        if event == "comment":
-            yield (node.tail or "") if hidden is None else ""
-        elif event == "start":
+    for event, node in html.etree.iterwalk(element, events=("start", "end")):
+        if event == "start":
             if hidden is None and node.tag in _DROPPED:
                 hidden = node
             elif hidden is None:
@@ -263,9 +261,8 @@ def _list(element: HtmlElement, depth: int) -> list[str]:
     items: list[str] = []
     start = element.get("start", "1")
     number = int(start) if start.isascii() and start.isdigit() and len(start) < 9 else 1
-    entries = [child for child in element if isinstance(child.tag, str)]
-    apart = any(child.find("p") is not None for child in entries)
-    for child in entries:
+    apart = any(child.find("p") is not None for child in element)
+    for child in element:
         blocks = _block(child, depth + 1, False) if child.tag in ("ul", "ol") else _blocks(child, depth + 1)
         marker = f"{number}. " if element.tag == "ol" else "- "
         number += 1

@@ -9,16 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from corpus.core.conversations import Conversation
 from corpus.core.errors import ZeroToOneError
 from corpus.core.inputs import Unit
 from instruct.clean_conversation import CleanOptions
 from instruct.clean_duplicates import Duplicate
 from instruct.clean_split import split_rounds
+from instruct.stages import SET_ASIDE, check_rounds, read_stage
 
-ROWS, SET_ASIDE = ".state/rows", ".state/set_aside"
 TOO_LONG = "too_long"
 
 
@@ -37,12 +35,7 @@ class Account:
 
     def check(self, rounds_in: int, inputs: Sequence[str]) -> None:
         """Raise ZeroToOneError where rounds do not add up, and where no row is left."""
-        removed = sum(self.rounds_removed.values())
-        if rounds_in != self.rounds_out + removed + self.rounds_set_aside:
-            raise ZeroToOneError(
-                f"{', '.join(inputs)}: {rounds_in} rounds came in; {self.rounds_out} kept, {removed} removed and "
-                f"{self.rounds_set_aside} set aside are not as many: a fault of the program"
-            )
+        check_rounds(inputs, rounds_in, self.rounds_out, sum(self.rounds_removed.values()), self.rounds_set_aside)
         if not self.rows_out:
             most = (self.removed + self.rows_set_aside).most_common(3)
             reasons = ", ".join(f"{reason} took {number}" for reason, number in most)
@@ -63,14 +56,6 @@ class Account:
             "reasons": dict(sorted((self.removed + self.rows_set_aside).items())),
             "rounds_by_reason": dict(sorted(self.rounds_removed.items())),
         }
-
-
-def read_stage(output: Path, units: Sequence[Unit], table: str = ROWS) -> Iterator[pl.DataFrame]:
-    """The tables that the units wrote, in the input's order."""
-    for unit in units:
-        part = output / table / f"part-{unit.index:05d}.parquet"
-        if part.exists():
-            yield pl.read_parquet(part)
 
 
 @dataclass(frozen=True)
