@@ -7,14 +7,16 @@ from corpus.core.console import program, run
 
 def app() -> typer.Typer:
     """The program. Its verbs are imported here, where `run` already answers Ctrl-C."""
+    from instruct.commands.clean import clean
     from instruct.commands.convert import convert
+    from instruct.commands.decontaminate import decontaminate
     from instruct.commands.evolve import evolve
     from instruct.commands.generate import generate
     from instruct.commands.template import template
 
     return program(
         "Instruction and conversation data, from documents, seeds and models.",
-        (template, convert, generate, evolve),
+        (template, clean, convert, generate, evolve, decontaminate),
     )
 
 

@@ -10,18 +10,30 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from corpus.core.binary_files import DAMAGE, open_binary
 from corpus.core.console import progress
-from corpus.core.conversations import Conversation, parse_json_line
+from corpus.core.conversations import Conversation
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.files import file_hash, write_atomically, write_json_lines
-from instruct.forms import READABLE, WRITABLE, FormError, detect, from_conversation, rounds_in, to_conversation
+from instruct.forms import (
+    OTHER_BRANCHES,
+    READABLE,
+    WRITABLE,
+    FormError,
+    detect,
+    from_conversation,
+    rounds_in,
+    to_conversation,
+)
+from instruct.rows import list_row_files, read_records
 from instruct.runs import SetAside
 
 
 @dataclass
 class ConvertResult:
-    """Counts of a conversion; `lost` counts parts that the contract has no place for (thoughts, tool calls)."""
+    """Counts of a conversion; `lost` counts parts that the contract or the form has no place for.
+
+    Rounds in are rounds out, set aside, and of the branches of trees that were not taken.
+    """
 
     rows_in: int = 0
     rows_out: int = 0
@@ -31,6 +43,11 @@ class ConvertResult:
     forms: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
     set_aside: list[SetAside] = field(default_factory=list)
+
+    @property
+    def rounds_of_other_branches(self) -> int:
+        """Rounds of trees that stand in no conversation."""
+        return self.lost[OTHER_BRANCHES]
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -85,12 +102,13 @@ def read_rows(
     inputs: Sequence[str], source_form: str | None, strict: bool, result: ConvertResult
 ) -> Iterator[tuple[str, int, Conversation]]:
     """Read rows of any form as (place, rounds, conversation); bad ones are set aside in `result`."""
-    for path in inputs:
-        for place, row, text in _records(path):
+    for path in list_row_files(inputs):
+        for place, row, text in read_records(path):
             result.rows_in += 1
             form = source_form or detect(row)
             rounds = rounds_in(row, detect(row))
             result.rounds_in += rounds
+            branches = result.rounds_of_other_branches
             try:
                 if isinstance(row, FormError):
                     raise row
@@ -100,6 +118,7 @@ def read_rows(
             except FormError as error:
                 set_aside(result, place, str(error), text, rounds, strict)
                 continue
+            rounds -= result.rounds_of_other_branches - branches
             result.forms[form] += 1
             if not conversation["source"]:
                 conversation["source"] = Path(path).name
@@ -119,7 +138,7 @@ def _convert_rows(
 ) -> Iterator[dict[str, Any]]:
     for place, rounds, conversation in read_rows(inputs, source_form, strict, result):
         try:
-            row = from_conversation(conversation, to)
+            row = from_conversation(conversation, to, result.lost)
         except FormError as error:
             text = json.dumps(conversation, ensure_ascii=False)
             set_aside(result, place, str(error), text, rounds, strict)
@@ -138,37 +157,3 @@ def _lines(rows: Iterator[dict[str, Any]], *, as_array: bool) -> Iterator[str]:
     yield "[\n" if first is not None else "["
     yield from chain([first or ""], (f",\n{text}" for text in texts))
     yield "\n]\n" if first is not None else "]\n"
-
-
-def _records(path: str) -> Iterator[tuple[str, Any, str]]:
-    """(place, value or the FormError that it is, text) of the rows of a JSONL file or a JSON array."""
-    name = path.rpartition("/")[2]
-    number = 0
-    with open_binary(path) as handle:
-        try:
-            first = handle.readline()
-            if first.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"[":
-                yield from _array(path, name, first + handle.read())
-                return
-            for number, line in enumerate(chain([first], handle), 1):
-                if line.strip():
-                    text = line.decode("utf-8", "replace").strip()
-                    yield f"{name}:{number}", parse_line(line), text
-        except DAMAGE as error:
-            yield f"{name}:{number + 1}", FormError("truncated_file"), str(error)
-
-
-def _array(path: str, name: str, content: bytes) -> Iterator[tuple[str, Any, str]]:
-    try:
-        rows = json.loads(content.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise ZeroToOneError(f"{path}: not valid JSON: {error}") from None
-    for number, row in enumerate(rows, 1):
-        text = json.dumps(row)
-        yield f"{name}:{number}", parse_line(text.encode()), text
-
-
-def parse_line(line: bytes) -> Any:
-    """The value of a line of JSON, or the FormError that it is."""
-    value, reason = parse_json_line(line)
-    return FormError(reason) if reason else value

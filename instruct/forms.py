@@ -6,28 +6,41 @@ not part of a form are carried along.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from corpus.core.conversations import Conversation, conversation_error
+from instruct.forms_chat import (
+    TURN_START,
+    chatml_rounds,
+    other_fields,
+    read_chatml,
+    read_moss,
+    read_tree,
+    read_turns,
+    role,
+    tree_rounds,
+    write_chatml,
+    write_sharegpt,
+)
 
-READABLE = ("alpaca", "sharegpt", "messages", "moss")
-WRITABLE = ("alpaca", "sharegpt", "messages")
+READABLE = ("alpaca", "sharegpt", "messages", "chatml", "dolly", "oasst", "super-ni", "moss")
+WRITABLE = ("alpaca", "sharegpt", "messages", "chatml")
+OTHER_BRANCHES = "rounds_of_other_branches"  # in what is lost: rounds that stand in no conversation
 _CONTRACT = ("id", "lang", "source", "lineage")
 _OWN_KEYS = {
     "alpaca": ("instruction", "input", "output", "system", "history"),
     "sharegpt": ("conversations",),
     "messages": ("messages",),
+    "chatml": ("text",),
+    "dolly": ("instruction", "context", "response"),
+    "oasst": ("message_tree_id", "prompt"),
+    "super-ni": ("Definition", "Instance", "Positive Examples", "Negative Examples"),
     "moss": ("conversation_id", "meta_instruction", "num_turns", "chat"),
 }
+_IDS = ("id", "conversation_id", "message_tree_id")
 _HELD_INPUT = "alpaca_input"  # in lineage: where an Alpaca row's input ends up, so that it can be parted again
-_SPEAKERS = {
-    "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "chatgpt": "assistant",
-    "bing": "assistant", "bard": "assistant", "model": "assistant", "system": "system",
-}  # fmt: skip
-_MARKS = re.compile(r"\A\s*<\|[^|]*\|>:\s?|\s*<eo[a-z]>\s*\Z")
 
 
 class FormError(ValueError):
@@ -44,66 +57,91 @@ def detect(row: Any) -> str | None:
         return "sharegpt"
     if "chat" in row and "meta_instruction" in row:
         return "moss"
-    return "alpaca" if "instruction" in row else None
+    if "Definition" in row and "Instance" in row:
+        return "super-ni"
+    if isinstance(row.get("prompt"), dict) and "text" in row["prompt"]:
+        return "oasst"
+    if "instruction" in row:
+        return "dolly" if "response" in row and "output" not in row else "alpaca"
+    text = row.get("text")
+    return "chatml" if isinstance(text, str) and text.lstrip().startswith(TURN_START) else None
 
 
 def rounds_in(row: Any, form: str | None) -> int:
     """Turns of the user in a row of a form, as far as it can be read."""
     if form is None:
         return 0
+    if form in ("dolly", "super-ni"):
+        return 1
     if form == "alpaca":
         history = row.get("history")
         return 1 + (len(history) if isinstance(history, list) else 0)
-    turns = row.get({"messages": "messages", "sharegpt": "conversations", "moss": "chat"}[form])
+    if form == "oasst":
+        return tree_rounds(row["prompt"])
+    if form == "chatml":
+        return chatml_rounds(row["text"])
     if form == "moss":
-        return len(turns) if isinstance(turns, dict) else 0
-    key = "role" if form == "messages" else "from"
-    speakers = [turn.get(key) for turn in turns if isinstance(turn, dict)] if isinstance(turns, list) else []
-    return sum(isinstance(speaker, str) and _SPEAKERS.get(speaker) == "user" for speaker in speakers)
+        return len(row["chat"]) if isinstance(row["chat"], dict) else 0
+    turns, speaker = (row["messages"], "role") if form == "messages" else (row["conversations"], "from")
+    speakers = [turn.get(speaker) for turn in turns if isinstance(turn, dict)] if isinstance(turns, list) else []
+    return sum(role(name) == "user" for name in speakers)
 
 
-def to_conversation(row: Any, form: str, default_id: str, lost: Counter[str]) -> Conversation:
-    """Read a row of a form. Raises FormError; counts in `lost` what a conversation cannot hold."""
+def read_row(row: Any, form: str, default_id: str, lost: Counter[str]) -> Conversation:
+    """Read a row of a form, whatever the order of its turns; `lost` counts what a conversation cannot hold.
+
+    Raises FormError for a row that is not of the form.
+    """
     if not isinstance(row, dict):
         raise FormError("not_an_object")
     if detect(row) != form:
         raise FormError("other_form")
-    held: dict[str, Any] = {}
-    if form == "alpaca":
-        messages, held = _from_alpaca(row)
-    elif form == "sharegpt":
-        messages = _from_sharegpt(row["conversations"])
-    elif form == "moss":
-        messages = _from_moss(row, lost)
-    else:
-        messages = row["messages"]
+    messages, held = _messages(row, form, lost)
     lineage = row.get("lineage") or {}
     if not isinstance(lineage, dict):
         raise FormError("lineage_not_an_object")
-    conversation = {
-        "id": str(row.get("id", row.get("conversation_id", default_id))),
+    own_id = next((row[name] for name in _IDS if row.get(name) is not None), default_id)
+    return {
+        "id": str(own_id),
         "messages": messages,
         "lang": str(row.get("lang") or ""),
         "source": str(row.get("source") or ""),
         "lineage": {**lineage, **held},
         **_extras(row, form),
     }
+
+
+def to_conversation(row: Any, form: str, default_id: str, lost: Counter[str]) -> Conversation:
+    """Read a row of a form. Raises FormError; counts in `lost` what a conversation cannot hold."""
+    found: Counter[str] = Counter()
+    conversation = read_row(row, form, default_id, found)
     fault = conversation_error(conversation)
     if fault:
         raise FormError(fault)
+    lost.update(+found)
     return conversation
 
 
-def from_conversation(conversation: Conversation, form: str) -> dict[str, Any]:
-    """Write a conversation in a form. Raises FormError where the form cannot hold it."""
+def from_conversation(conversation: Conversation, form: str, lost: Counter[str] | None = None) -> dict[str, Any]:
+    """Write a conversation in a form; `lost` counts fields of its messages that the form has no place for.
+
+    Raises FormError where the form cannot hold the conversation.
+    """
     if form == "messages":
         return conversation
-    lineage = dict(conversation["lineage"])
-    own = (
-        _to_alpaca(conversation["messages"], lineage)
-        if form == "alpaca"
-        else {"conversations": _to_sharegpt(conversation["messages"])}
-    )
+    messages, lineage = conversation["messages"], dict(conversation["lineage"])
+    own: dict[str, Any]
+    if form == "sharegpt":
+        own = {"conversations": write_sharegpt(messages)}
+    elif form == "chatml":
+        text = write_chatml(messages)
+        if text is None:
+            raise FormError("chatml_mark_in_content")
+        own = {"text": text}
+    else:
+        own = _to_alpaca(messages, lineage)
+    if lost is not None and form != "sharegpt" and (fields := other_fields(messages)):
+        lost["message_fields"] += fields
     about = {**{name: conversation[name] for name in ("lang", "source")}, "lineage": lineage}
     extras = {name: value for name, value in _extras(conversation, "messages").items() if name not in own}
     kept = {name: value for name, value in about.items() if value}
@@ -124,12 +162,36 @@ def _extras(row: Mapping[str, Any], form: str) -> dict[str, Any]:
     return {name: row[name] for name in row if name not in _CONTRACT and name not in _OWN_KEYS[form]}
 
 
-def _from_alpaca(row: dict[str, Any]) -> tuple[list[dict[str, str]], dict[str, str]]:
-    texts = [row.get("instruction"), row.get("input") or "", row.get("output")]
+def _messages(row: dict[str, Any], form: str, lost: Counter[str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The messages of a row, and what its lineage is to hold."""
+    if form == "sharegpt":
+        return read_turns(row["conversations"], "from", "value"), {}
+    if form == "messages":
+        return read_turns(row["messages"], "role", "content"), {}
+    if form == "moss":
+        return read_moss(row, lost), {}
+    if form == "oasst":
+        return read_tree(row["prompt"], lost), {}
+    if form == "chatml":
+        messages = read_chatml(row["text"])
+        if messages is None:
+            raise FormError("broken_chatml")
+        return messages, {}
+    if form == "dolly":
+        return _task(row.get("instruction"), row.get("context"), row.get("response"))
+    return _from_super_ni(row, lost) if form == "super-ni" else _from_alpaca(row)
+
+
+def _task(instruction: Any, given: Any, output: Any) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    texts = [instruction, given or "", output]
     if not all(isinstance(text, str) for text in texts):
-        raise FormError("content_not_text" if "output" in row else "no_final_reply")
-    messages, held = alpaca_messages(*map(str, texts))
-    before: list[dict[str, str]] = []
+        raise FormError("no_final_reply" if output is None else "content_not_text")
+    return alpaca_messages(*texts)
+
+
+def _from_alpaca(row: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    messages, held = _task(row.get("instruction"), row.get("input"), row.get("output"))
+    before: list[dict[str, Any]] = []
     if row.get("system"):
         before.append({"role": "system", "content": row["system"]})
     for turn in row.get("history") or []:
@@ -139,59 +201,32 @@ def _from_alpaca(row: dict[str, Any]) -> tuple[list[dict[str, str]], dict[str, s
     return before + messages, held
 
 
-def _from_sharegpt(turns: Any) -> list[dict[str, str]]:
-    if not isinstance(turns, list) or not turns:
-        raise FormError("no_messages")
-    messages = []
-    for turn in turns:
-        speaker = turn.get("from") if isinstance(turn, dict) else None
-        if not isinstance(speaker, str) or speaker not in _SPEAKERS:
-            raise FormError("unknown_role")
-        messages.append({"role": _SPEAKERS[speaker], "content": turn.get("value")})
-    return messages
+def _from_super_ni(row: dict[str, Any], lost: Counter[str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """One instance of a Super-NaturalInstructions task, with the task's definition before it."""
+    definition, instance = row["Definition"], row["Instance"]
+    if not isinstance(instance, dict):
+        raise FormError("instance_not_an_object")
+    instruction = "\n".join(map(str, definition)) if isinstance(definition, list) else definition
+    outputs = instance.get("output")
+    outputs = outputs if isinstance(outputs, list) else [outputs]
+    found = _task(instruction, instance.get("input"), outputs[0] if outputs else None)
+    lost["other_outputs"] += max(0, len(outputs) - 1)
+    for name in ("Positive Examples", "Negative Examples"):
+        examples = row.get(name)
+        lost[name.lower().replace(" ", "_")] += len(examples) if isinstance(examples, list) else 0
+    return found
 
 
-def _from_moss(row: dict[str, Any], lost: Counter[str]) -> list[dict[str, str]]:
-    turns = row["chat"]
-    if not isinstance(turns, dict) or not all(isinstance(turn, dict) for turn in turns.values()):
-        raise FormError("no_messages")
-    system = row.get("meta_instruction")
-    messages = [{"role": "system", "content": system.strip()}] if isinstance(system, str) and system else []
-    missing: Counter[str] = Counter()
-    for name in sorted(turns, key=lambda name: (len(name), name)):  # turn_2 before turn_10
-        turn = turns[name]
-        for speaker, role in (("Human", "user"), ("MOSS", "assistant")):
-            if not isinstance(turn.get(speaker), str):
-                raise FormError("content_not_text")
-            messages.append({"role": role, "content": _unmarked(turn[speaker])})
-        missing.update(
-            key.lower().replace(" ", "_")
-            for key, value in turn.items()
-            if key not in ("Human", "MOSS") and _unmarked(str(value)) not in ("", "None")
-        )
-    lost.update(missing)
-    return messages
-
-
-def _unmarked(text: str) -> str:
-    return _MARKS.sub("", text).strip()
-
-
-def _to_alpaca(messages: list[dict[str, str]], lineage: dict[str, Any]) -> dict[str, str]:
+def _to_alpaca(messages: list[dict[str, Any]], lineage: dict[str, Any]) -> dict[str, str]:
     if messages[0]["role"] == "system":
         raise FormError("system_turn_not_held")
     if len(messages) > 2:
         raise FormError("more_than_one_round")
     question, given = messages[0]["content"], lineage.pop(_HELD_INPUT, "")
-    if given and question.endswith(f"\n\n{given}"):
+    if isinstance(given, str) and given and question.endswith(f"\n\n{given}"):
         return {
             "instruction": question.removesuffix(f"\n\n{given}"),
             "input": given,
             "output": messages[1]["content"],
         }
     return {"instruction": question, "input": "", "output": messages[1]["content"]}
-
-
-def _to_sharegpt(messages: list[dict[str, str]]) -> list[dict[str, str]]:
-    names = {"user": "human", "assistant": "gpt", "system": "system"}
-    return [{"from": names[message["role"]], "value": message["content"]} for message in messages]

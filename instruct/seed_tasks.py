@@ -8,8 +8,8 @@ from typing import Any
 
 from corpus.core.binary_files import open_binary
 from corpus.core.errors import ZeroToOneError
-from instruct.convert import parse_line
 from instruct.forms import FormError
+from instruct.rows import parse_line
 from instruct.runs import SetAside
 from instruct.tasks import Task
 

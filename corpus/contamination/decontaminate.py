@@ -50,7 +50,12 @@ def decontaminate_documents(
     """
     if ngram < 1 or remove not in REMOVALS:
         raise UsageError("--ngram must be at least 1" if ngram < 1 else f"--remove {remove}: document or span")
-    parameters = {"against": _files(against, fields, ngram), "ngram": ngram, "remove": remove, "fields": [*fields]}
+    parameters = {
+        "against": evaluation_files(against, fields, ngram),
+        "ngram": ngram,
+        "remove": remove,
+        "fields": [*fields],
+    }
     step = Step("corpus decontaminate", parameters, process_unit)
     return run_step(step, inputs, output, workers=workers, engine=engine, overwrite=overwrite, strict=strict)
 
@@ -58,7 +63,7 @@ def decontaminate_documents(
 def process_unit(unit: Unit, parameters: dict[str, Any], output: UnitOutput) -> None:
     """Decontaminate one unit: the step's function."""
     files = tuple((file["path"], file["name"], file["sha256"]) for file in parameters["against"])
-    pieces, index = _load(files, tuple(parameters["fields"]), parameters["ngram"])
+    pieces, index = load_pieces(files, tuple(parameters["fields"]), parameters["ngram"])
     for frame in read_documents(unit, output):
         hits = find_hits(frame["text"].to_list(), index)
         _write(frame, hits, pieces, parameters["remove"] == "span", output)
@@ -73,8 +78,11 @@ def cut(text: str, hits: Sequence[Hit]) -> str:
     return "".join([*kept, text[at:]])
 
 
-def _files(against: Sequence[str | Path], fields: Sequence[str], ngram: int) -> list[dict[str, Any]]:
-    """The evaluation files as parameters of the step; reads them all once."""
+def evaluation_files(against: Sequence[str | Path], fields: Sequence[str], ngram: int) -> list[dict[str, Any]]:
+    """The evaluation files as parameters of a step (path, name, hash, items, too short ones); reads them all once.
+
+    Raises UsageError for none, and ZeroToOneError where no item can be found.
+    """
     if not against:
         raise UsageError("--against: no evaluation file given")
     files = []
@@ -96,7 +104,7 @@ def _hash(path: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _load(
+def load_pieces(
     files: tuple[tuple[str, str, str], ...], fields: tuple[str, ...], ngram: int
 ) -> tuple[list[Piece], Index]:
     """The pieces of all files and their grams; once in a process."""

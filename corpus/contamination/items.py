@@ -97,7 +97,7 @@ def _pieces(record: dict[str, Any], name: str, row: int, fields: Sequence[str], 
     given = next((record[field] for field in ITEM_IDS if record.get(field) is not None), row)
     item = str(given)
     for field in fields:
-        for text in _strings(record.get(field)):
+        for text in strings_in(record.get(field)):
             yield Piece(name, item, row, field, text, named or field not in (*CHOICES, *ANSWERS))
     together = " ".join(_labelled(record, [field for field in fields if field not in ANSWERS]))
     if together:
@@ -107,13 +107,13 @@ def _pieces(record: dict[str, Any], name: str, row: int, fields: Sequence[str], 
 def _labelled(record: dict[str, Any], fields: Sequence[str]) -> Iterator[str]:
     """The strings of the fields, choices behind their letters, as tests are printed."""
     for field in fields:
-        for at, text in enumerate(_strings(record.get(field))):
+        for at, text in enumerate(strings_in(record.get(field))):
             listed = field in CHOICES and len(field) > 1
             label = chr(ord("A") + at) if listed and at < 26 else field if len(field) == 1 else ""
             yield f"{label} {text}"
 
 
-def _strings(value: Any) -> Iterator[str]:
+def strings_in(value: Any) -> Iterator[str]:
     """The strings in a value, in their order; a stack, as JSON may be nested deeper than Python's calls."""
     waiting = [value]
     while waiting:

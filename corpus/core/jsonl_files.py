@@ -89,14 +89,15 @@ def _lines(path: str, set_aside: SetAside, start: int, stop: int, first: int) ->
     number = first - 1
     with open_binary(path) as handle:
         try:
-            for number, line in enumerate(_lines_between(handle, start, stop), first):
+            for number, line in enumerate(lines_between(handle, start, stop), first):
                 if line.strip():
                     yield number, line
         except DAMAGE as error:
             set_aside(f"{path}:{number + 2}", "truncated", f"compressed data broken: {error}")
 
 
-def _lines_between(handle: IO[bytes], start: int, stop: int) -> Iterator[bytes]:
+def lines_between(handle: IO[bytes], start: int, stop: int) -> Iterator[bytes]:
+    """The lines of a file that begin in a range of its bytes; see `line_ranges`."""
     position = start
     if start:
         handle.seek(start - 1)

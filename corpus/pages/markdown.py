@@ -32,7 +32,7 @@ _MOST_CELLS = 20_000
 def mark_code(tree: HtmlElement) -> None:
     """Make every `<pre>` one code element whose first line names the language (for `unmark_code`)."""
     for pre in list(tree.iter("pre")):
-        language = _language(_classes(pre))
+        language = code_language(_classes(pre))
         for line_break in pre.iter("br"):
             line_break.tail = "\n" + (line_break.tail or "")
         lines = _code_lines(pre.text_content())
@@ -62,7 +62,7 @@ def write_blocks(tree: HTMLTree) -> None:
         lines = _code_lines(pre.text)
         classes = [node.getattr(name) or "" for node in _around(pre) for name in ("class", "data-lang")]
         fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`{3,}", pre.text)), 3)
-        _put(tree, pre, "\n".join([fence + _language(classes), *lines, fence]))
+        _put(tree, pre, "\n".join([fence + code_language(classes), *lines, fence]))
     for table in _elements(tree, "table"):
         rows = _data_rows(tree, table)
         if rows:
@@ -97,7 +97,7 @@ def _classes(pre: HtmlElement) -> list[str]:
     return [node.get(name, "") for node in nodes for name in ("class", "data-lang")]
 
 
-def _language(classes: list[str]) -> str:
+def code_language(classes: list[str]) -> str:
     """The language that classes name (`language-python`, `lang-js`, `highlight-source-c`, `sourceCode r`)."""
     for value in classes:
         found = _LANGUAGE_CLASS.search(value) or _PLAIN_CLASS.search(value)

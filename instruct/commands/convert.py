@@ -13,12 +13,17 @@ from instruct.convert import convert as run_convert
 
 
 def convert(
-    inputs: Annotated[list[str], typer.Argument(help="JSONL (.gz, .zst) files or JSON arrays.")],
+    inputs: Annotated[
+        list[str], typer.Argument(help="JSONL, JSON (.gz, .zst) or Parquet files; globs; directories.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write; .json makes an array.")],
-    to: Annotated[str, typer.Option("--to", help="alpaca, sharegpt or messages.")] = "messages",
+    to: Annotated[str, typer.Option("--to", help="alpaca, sharegpt, messages or chatml.")] = "messages",
     source_form: Annotated[
         str | None,
-        typer.Option("--from", help="alpaca, sharegpt, messages or moss; without it told by each row's keys."),
+        typer.Option(
+            "--from",
+            help="alpaca, sharegpt, messages, chatml, dolly, oasst, super-ni, moss; else told by the row's keys.",
+        ),
     ] = None,
     strict: options.Strict = False,
     overwrite: options.Overwrite = False,
@@ -36,6 +41,7 @@ def convert(
         "rounds_in": result.rounds_in,
         "rounds_out": result.rounds_out,
         "rounds_set_aside": result.rounds_set_aside,
+        "rounds_of_other_branches": result.rounds_of_other_branches,
         "forms": dict(sorted(result.forms.items())),
         "reasons": result.reasons,
         "parts_not_held": dict(sorted(result.lost.items())),
