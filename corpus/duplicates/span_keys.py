@@ -17,7 +17,7 @@ import numpy.typing as npt
 from numba import njit
 
 from corpus.core.files import write_atomically
-from corpus.duplicates.span_windows import Keys
+from corpus.duplicates.span_tokens import Keys
 
 BUCKETS = 256
 BYTES_A_KEY = 80  # of a range: its place in the table, twice for room, and what was read of it
@@ -28,25 +28,43 @@ Ordinals = npt.NDArray[np.uint32]
 
 
 class KeyWriter:
-    """Writes a unit's segments to an open file; `index` [segments, BUCKETS + 1]: where their buckets begin."""
+    """Writes a unit's segments to an open file; `count`: the keys of the segment so far.
+
+    `index` [segments, BUCKETS + 1]: where the buckets of the segments that were ended begin.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
+        self.count = 0
         self._file = file
         self._written = 0
         self._rows: list[npt.NDArray[np.int64]] = []
+        self._keys: list[Keys] = []
+        self._ordinals: list[Ordinals] = []
 
-    def write(self, keys: Keys, ordinals: Ordinals) -> None:
-        """Write a segment."""
-        stored = np.empty(len(keys), dtype=_STORED)
+    def add(self, keys: Keys, ordinals: Ordinals) -> None:
+        """Add to the segment."""
+        self._keys.append(keys)
+        self._ordinals.append(ordinals)
+        self.count += len(keys)
+
+    def end_segment(self) -> None:
+        """Write the segment, if it has keys."""
+        if not self.count:
+            return
+        stored = np.empty(self.count, dtype=_STORED)
         bounds = np.zeros(BUCKETS + 1, dtype=np.int64)
+        keys, ordinals = np.concatenate(self._keys), np.concatenate(self._ordinals)
         _into_buckets(keys, ordinals, bounds, stored["key"], stored["ordinal"])
         self._file.write(stored.tobytes())
         self._rows.append(bounds + self._written)
-        self._written += len(keys)
+        self._written += self.count
+        self.count = 0
+        self._keys.clear()
+        self._ordinals.clear()
 
     @property
     def index(self) -> npt.NDArray[np.int64]:
-        """Where the buckets of the segments written so far begin, in items of the file."""
+        """In items of the file."""
         return np.stack(self._rows) if self._rows else np.empty((0, BUCKETS + 1), dtype=np.int64)
 
 
