@@ -97,13 +97,12 @@ def _check_languages(languages: Sequence[str]) -> None:
 
 def _clean_unit(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:
     """Clean the rows of a unit into the stage: the step's function."""
-    options = CleanOptions(
-        **{
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in parameters.items()
-            if name not in ("form", "tokenizer_hash")
-        }
-    )
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in parameters.items()
+        if name not in ("form", "tokenizer_hash")
+    }
+    options = CleanOptions(**given)
     waiting: list[tuple[str, Conversation, Cleaned]] = []
     for place, conversation, _ in read_conversations(unit, parameters["form"], read_row, output):
         waiting.append((place, conversation, clean_messages(conversation["messages"], options)))
@@ -188,9 +187,10 @@ def _duplicates(
     """The rows of the stage (by number) that repeat another."""
     found: dict[int, Duplicate] = {}
     keyed = [kind for kind in ("exact", "id", "first_turns") if kind in options.duplicates]
-    table = pl.concat(
-        [frame.select("numbers", "exact", "id", "first_turns") for frame in read_stage(output, units)]
-    )
+    frames = [frame.select("numbers", "exact", "id", "first_turns") for frame in read_stage(output, units)]
+    if not frames:
+        return found
+    table = pl.concat(frames)
     rounds = table["numbers"].list.len().to_list()
     for kind in keyed:
         mark_repeats(table[kind].to_list(), rounds, kind, found)
