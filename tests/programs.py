@@ -176,6 +176,8 @@ def writing_verbs(good: Path) -> dict[str, list[object]]:
         "report": ["corpus", "report", good / "filtered"],
         "template": ["instruct", "template", docs, *ONE],
         "convert": ["instruct", "convert", chats, "--to", "alpaca"],
+        "clean": ["instruct", "clean", chats, "--max-tokens", "50", *ONE],
+        "decontaminate_chats": ["instruct", "decontaminate", chats, "--against", good / "wanted.parquet", *ONE],
         "plan": ["mixtures", "plan", good / "shards", "--tokens", "10K"],
         "doremi": ["mixtures", "doremi", good / "shards", *search],
         "pretrain": ["train", "pretrain", good / "shards", "--model", "tiny", "--tokens", "600", *SMALL],

@@ -32,7 +32,7 @@ def seeds(tmp_path: Path) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("verb", ["template", "convert", "generate", "evolve"])
+@pytest.mark.parametrize("verb", ["template", "clean", "convert", "generate", "evolve", "decontaminate"])
 def test_help_has_an_example(
     verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
