@@ -25,6 +25,8 @@ _RANGE_KEYS = 1 << 20  # a table of more is slower: it does not stay in the proc
 _STORED = np.dtype([("key", "<u8"), ("ordinal", "<u4")])
 MATCH = np.dtype([("own", "<u4"), ("segment", "<u4"), ("ordinal", "<u4")])
 Ordinals = npt.NDArray[np.uint32]
+_SEEN, _REPEATED = np.uint64(1 << 62), np.uint64(1 << 63)
+_HALF, _ORDINAL = np.uint64(32), np.uint64((1 << 32) - 1)
 
 
 class KeyWriter:
@@ -150,12 +152,7 @@ def find_repeats(files: KeyFiles, wanted: Range, target: Path, both: bool = Fals
     the index beside them [segments + 1] says where each one's begin.
     """
     slots = 1 << max(6, (2 * wanted.room).bit_length())
-    last_slots = slots if both else 0
-    table = _Table(
-        np.zeros(slots, dtype=np.uint64),
-        np.zeros(slots, dtype=np.uint8),
-        *(np.zeros(room, dtype=np.uint32) for room in (slots, slots, last_slots, last_slots)),
-    )
+    table = _Table(*(np.zeros(room, dtype=np.uint64) for room in (slots, slots, slots if both else 0)))
     for segment, stored in _stored(files, wanted):
         _insert(stored["key"], stored["ordinal"], segment, wanted.part, wanted.parts, table)
     counts = np.zeros(int(files.firsts()[-1]) + 1, dtype=np.int64)
@@ -201,14 +198,14 @@ def read_matches(targets: Sequence[Path], segment: int) -> npt.NDArray[np.void]:
 
 
 class _Table(NamedTuple):
-    """Keys by open addressing: how often each came (2: more than once), where it came first and, if kept, last."""
+    """Keys by open addressing, where each came first and, if kept, last.
+
+    A place is 0 where there is none, else _SEEN with the segment and the ordinal; _REPEATED if the key came again.
+    """
 
     keys: Keys
-    times: npt.NDArray[np.uint8]
-    segments: Ordinals
-    ordinals: Ordinals
-    last_segments: Ordinals
-    last_ordinals: Ordinals
+    firsts: Keys
+    lasts: Keys
 
 
 def _stored(files: KeyFiles, wanted: Range) -> Iterator[tuple[int, npt.NDArray[np.void]]]:
@@ -246,26 +243,31 @@ def _is_in(key: np.uint64, part: int, parts: int) -> bool:
 
 
 @njit(cache=True)
-def _slot(key: np.uint64, keys: Keys, times: npt.NDArray[np.uint8]) -> np.int64:
+def _place(segment: int, ordinal: np.uint32) -> np.uint64:
+    return _SEEN | np.uint64(segment) << _HALF | np.uint64(ordinal)
+
+
+@njit(cache=True)
+def _slot(key: np.uint64, keys: Keys, firsts: Keys) -> np.int64:
     """The slot of a key, or the empty one where it would be."""
     mask = np.int64(len(keys) - 1)
     slot = np.int64(key & np.uint64(mask))
-    while times[slot] and keys[slot] != key:
+    while firsts[slot] and keys[slot] != key:
         slot = (slot + 1) & mask
     return slot
 
 
 @njit(cache=True)
 def _insert(keys: Keys, ordinals: Ordinals, segment: int, part: int, parts: int, table: _Table) -> None:
-    both = len(table.last_segments) > 0
     for item in range(len(keys)):
         if _is_in(keys[item], part, parts):
-            slot = _slot(keys[item], table.keys, table.times)
-            if table.times[slot] == 0:
-                table.keys[slot], table.segments[slot], table.ordinals[slot] = keys[item], segment, ordinals[item]
-            table.times[slot] = min(table.times[slot] + 1, 2)
-            if both:
-                table.last_segments[slot], table.last_ordinals[slot] = segment, ordinals[item]
+            slot = _slot(keys[item], table.keys, table.firsts)
+            if table.firsts[slot]:
+                table.firsts[slot] |= _REPEATED
+            else:
+                table.keys[slot], table.firsts[slot] = keys[item], _place(segment, ordinals[item])
+            if len(table.lasts):
+                table.lasts[slot] = _place(segment, ordinals[item])
 
 
 @njit(cache=True)
@@ -280,18 +282,16 @@ def _look_up(
     other_segments: Ordinals,
     other_ordinals: Ordinals,
 ) -> int:
-    both = len(table.last_segments) > 0
     found = 0
     for item in range(len(keys)):
-        if _is_in(keys[item], part, parts):
-            slot = _slot(keys[item], table.keys, table.times)
-            if table.times[slot] > 1:
-                own[found] = ordinals[item]
-                other_segments[found], other_ordinals[found] = table.segments[slot], table.ordinals[slot]
-                if both and table.segments[slot] == segment and table.ordinals[slot] == ordinals[item]:
-                    other_segments[found], other_ordinals[found] = (
-                        table.last_segments[slot],
-                        table.last_ordinals[slot],
-                    )
-                found += 1
+        if not _is_in(keys[item], part, parts):
+            continue
+        slot = _slot(keys[item], table.keys, table.firsts)
+        if table.firsts[slot] & _REPEATED:
+            first = table.firsts[slot] ^ _REPEATED
+            if len(table.lasts) and first == _place(segment, ordinals[item]):
+                first = table.lasts[slot]
+            own[found] = ordinals[item]
+            other_segments[found], other_ordinals[found] = (first ^ _SEEN) >> _HALF, first & _ORDINAL
+            found += 1
     return found
