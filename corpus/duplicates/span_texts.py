@@ -169,7 +169,7 @@ def _window(
 ) -> tuple[int, int, int]:
     """Where a window begins and ends in the stored text, and the characters of its document before it."""
     data, block, skip = stored.data, stored.blocks[ordinal // BLOCK_WINDOWS], ordinal % BLOCK_WINDOWS
-    first, end = np.int64(block["at"]), np.int64(block["end"])
+    first, end = int(block["at"]), int(block["end"])
     begin = first
     if skip:
         cut_units(
@@ -178,7 +178,7 @@ def _window(
         begin = starts[skip]
         cut_units(data, end, len(data), classes, by_character, starts[:skip], ends[:skip], values[:skip])
         end = ends[skip - 1]
-    return begin, end, np.int64(block["characters"]) + count_characters(data, first, begin)
+    return begin, end, int(block["characters"]) + count_characters(data, first, begin)
 
 
 @njit(cache=True)

@@ -101,7 +101,7 @@ def cut_units(
 
 
 @njit(cache=True, inline="always")
-def _goes_on(first: int, kind: int, previous: int, code: int, own: int, by_character: bool) -> bool:
+def _goes_on(first: int, kind: np.uint8, previous: int, code: int, own: int, by_character: bool) -> bool:
     """Whether a character belongs to the unit before it, of a kind, with a `first` and a `previous` character."""
     if own == EXTEND or (previous == _JOINER and own != SPACE):
         return True
