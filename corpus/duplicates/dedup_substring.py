@@ -9,33 +9,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from corpus.core.engine import Parameters, Step, UnitOutput, process_units
-from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.core.errors import UsageError
 from corpus.core.inputs import Unit, plan_units, read_documents
 from corpus.core.output import remove_stages, unit_claim
 from corpus.core.quarantine import nothing_to_read
 from corpus.core.workers import default_workers, run_units
 from corpus.duplicates.dedup_group import NO_BOUND
+from corpus.duplicates.normalised import utf8
+from corpus.duplicates.span_cuts import cut_spans, have_left
 from corpus.duplicates.span_evidence import find_unit_spans, resolve_collisions, spans_path
+from corpus.duplicates.span_scans import find_unit_anchors, find_unit_windows
 from corpus.duplicates.span_stages import (
     Job,
+    changed,
     documents_of,
     find_range,
-    find_unit_anchors,
-    find_unit_windows,
     folder,
     range_tasks,
     read_texts,
     unit_tasks,
 )
 from corpus.duplicates.span_windows import Measure
+from corpus.duplicates.utf8 import as_column
 
 UNITS = ("tokens", "characters")
 REMOVALS = ("span", "document")
@@ -104,15 +106,6 @@ def dedup_substrings(
     return manifest
 
 
-def cut(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    """The text without its spans: offsets and lengths, in order, none overlapping another."""
-    kept, at = [], 0
-    for offset, length in spans:
-        kept.append(text[at:offset])
-        at = offset + length
-    return "".join([*kept, text[at:]])
-
-
 def _find_spans(job: Job, units: Sequence[Unit], memory: int, run: Callable[..., Any]) -> None:
     """From anchors to verified spans; `memory`: what a worker may hold of keys."""
     tasks, matches = range_tasks(job, "anchors", memory)
@@ -146,39 +139,30 @@ def _write_unit(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:
         _write_frame(frame, own.with_columns(pl.col("row") - row), parameters["remove"] == "span", output)
         row += frame.height
     if row != documents_of(output.directory, unit.index):
-        raise ZeroToOneError(f"{unit.path}: changed while it was read; use --overwrite")
+        raise changed(unit)
 
 
 def _write_frame(frame: pl.DataFrame, spans: pl.DataFrame, cutting: bool, output: UnitOutput) -> None:
     """Write documents of a unit; `spans`: what comes again in them, `row` being their place in the frame."""
-    whole = frame["text"]
-    texts: dict[int, str] = {}
-    reasons: dict[int, str] = {}
-    pieces: list[str] = []
-    for row, own in groupby(spans.select("row", "offset", "length").iter_rows(), key=itemgetter(0)):
-        text, places = whole[row], [(offset, length) for _, offset, length in own]
-        pieces += [text[offset : offset + length] for offset, length in places]
-        left = cut(text, places)
-        if not cutting:
-            reasons[row] = REPEATED
-        elif len("".join(left.split())) < LEAST_LEFT:
-            reasons[row] = NOTHING_LEFT
-        else:
-            texts[row] = left
-    kept = pl.repeat(True, frame.height, eager=True).scatter([*reasons], False)
-    changed = whole.scatter([*texts], [*texts.values()]) if texts else whole
-    removed = frame[[*reasons]].with_columns(pl.Series("reason", [*reasons.values()], dtype=pl.String))
-    output.write("documents", frame.with_columns(changed).filter(kept))
-    output.write("removed", removed)
-    about = frame[spans["row"]].select("id", "origin")
-    values = [pl.Series("text", pieces, dtype=pl.String), kept.gather(spans["row"]).alias("kept")]
+    places = [spans[name].to_numpy() for name in ("row", "offset", "length")]
+    cut, pieces = cut_spans(utf8(frame["text"]), *places)
+    rows = np.unique(places[0])
+    gone = ~have_left(cut, rows, LEAST_LEFT) if cutting else np.ones(len(rows), dtype=bool)
+    reason, removed = NOTHING_LEFT if cutting else REPEATED, frame[rows[gone]]
+    kept = pl.Series(np.isin(np.arange(frame.height), rows[gone], invert=True))
+    # What nothing is cut out of is written as it was read.
+    left = frame.with_columns(as_column(cut).alias("text")) if cutting and len(rows) else frame
+    output.write("documents", left.filter(kept) if removed.height else left)
+    output.write("removed", removed.with_columns(pl.lit(reason).alias("reason")))
+    about = frame.select("id", "origin")[spans["row"]]
+    values = [as_column(pieces).alias("text"), kept.gather(spans["row"]).alias("kept")]
     evidence = spans.select("offset", "length", *values, "first_id", "first_offset")
     output.write("spans", pl.concat([about, evidence], how="horizontal"))
     output.count("documents_in", frame.height)
-    output.count("documents_kept", frame.height - len(reasons))
-    output.count("documents_removed", len(reasons))
-    output.count("documents_cut", len(texts))
+    output.count("documents_kept", frame.height - removed.height)
+    output.count("documents_removed", removed.height)
+    output.count("documents_cut", len(rows) - removed.height)
     output.count("spans", spans.height)
     output.count("characters_removed", int(spans["length"].sum()))
-    for reason in reasons.values():
-        output.reason(reason)
+    if removed.height:
+        output.reason(reason, removed.height)

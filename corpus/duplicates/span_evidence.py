@@ -22,8 +22,7 @@ from corpus.duplicates.span_keys import (
 )
 from corpus.duplicates.span_stages import Job, UnitTask, folder
 from corpus.duplicates.span_texts import BLOCK, Found, Pieces, Stored, compare, window_text
-from corpus.duplicates.span_tokens import character_classes
-from corpus.duplicates.span_windows import Keys
+from corpus.duplicates.span_tokens import Keys, character_classes
 
 _SPANS = {"row": pl.Int64, "offset": pl.Int64, "length": pl.Int64, "first_id": pl.String, "first_offset": pl.Int64}
 _RESOLVED = "resolved"
@@ -98,11 +97,11 @@ def _segment_spans(windows: _Windows, segment: int, matches: np.ndarray) -> tupl
     pieces, others = _pieces(matches, alone=measure.size == 1)
     for other, own in _by_segment(pieces, others):
         there = windows.stored(other)
-        compared = compare(here, there, own, measure.size, character_classes(), measure.by_character)
+        compared = compare(here, there, own, character_classes(), measure.by_character)
         spans.append(_spans(windows, segment, other, own, compared))
         if not compared.equal.all():
             own = _single(Pieces(*(column[~compared.equal] for column in own)))
-            compared = compare(here, there, own, measure.size, character_classes(), measure.by_character)
+            compared = compare(here, there, own, character_classes(), measure.by_character)
             spans.append(_spans(windows, segment, other, own, compared))
             differing.append(own.own[~compared.equal])
     return pl.concat(spans), np.concatenate(differing)
@@ -228,9 +227,7 @@ def _match_texts(job: Job, keys: Keys) -> Iterator[tuple[int, int, int, int]]:
     places: dict[tuple[int, bytes], list[tuple[int, int]]] = {}
     measure = job.measure
     for segment, ordinal in all_with(job.keys("windows"), keys):
-        text = window_text(
-            windows.stored(segment), ordinal, measure.size, character_classes(), measure.by_character
-        )
+        text = window_text(windows.stored(segment), ordinal, character_classes(), measure.by_character)
         places.setdefault(text, []).append((segment, ordinal))
     for own in places.values():
         yield (*own[0], *own[-1 if job.keep_none else 0])

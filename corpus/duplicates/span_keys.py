@@ -17,7 +17,7 @@ import numpy.typing as npt
 from numba import njit
 
 from corpus.core.files import write_atomically
-from corpus.duplicates.span_windows import Keys
+from corpus.duplicates.span_tokens import Keys
 
 BUCKETS = 256
 BYTES_A_KEY = 80  # of a range: its place in the table, twice for room, and what was read of it
@@ -25,28 +25,48 @@ _RANGE_KEYS = 1 << 20  # a table of more is slower: it does not stay in the proc
 _STORED = np.dtype([("key", "<u8"), ("ordinal", "<u4")])
 MATCH = np.dtype([("own", "<u4"), ("segment", "<u4"), ("ordinal", "<u4")])
 Ordinals = npt.NDArray[np.uint32]
+_SEEN, _REPEATED = np.uint64(1 << 62), np.uint64(1 << 63)
+_HALF, _ORDINAL = np.uint64(32), np.uint64((1 << 32) - 1)
 
 
 class KeyWriter:
-    """Writes a unit's segments to an open file; `index` [segments, BUCKETS + 1]: where their buckets begin."""
+    """Writes a unit's segments to an open file; `count`: the keys of the segment so far.
+
+    `index` [segments, BUCKETS + 1]: where the buckets of the segments that were ended begin.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
+        self.count = 0
         self._file = file
         self._written = 0
         self._rows: list[npt.NDArray[np.int64]] = []
+        self._keys: list[Keys] = []
+        self._ordinals: list[Ordinals] = []
 
-    def write(self, keys: Keys, ordinals: Ordinals) -> None:
-        """Write a segment."""
-        stored = np.empty(len(keys), dtype=_STORED)
+    def add(self, keys: Keys, ordinals: Ordinals) -> None:
+        """Add to the segment."""
+        self._keys.append(keys)
+        self._ordinals.append(ordinals)
+        self.count += len(keys)
+
+    def end_segment(self) -> None:
+        """Write the segment, if it has keys."""
+        if not self.count:
+            return
+        stored = np.empty(self.count, dtype=_STORED)
         bounds = np.zeros(BUCKETS + 1, dtype=np.int64)
+        keys, ordinals = np.concatenate(self._keys), np.concatenate(self._ordinals)
         _into_buckets(keys, ordinals, bounds, stored["key"], stored["ordinal"])
         self._file.write(stored.tobytes())
         self._rows.append(bounds + self._written)
-        self._written += len(keys)
+        self._written += self.count
+        self.count = 0
+        self._keys.clear()
+        self._ordinals.clear()
 
     @property
     def index(self) -> npt.NDArray[np.int64]:
-        """Where the buckets of the segments written so far begin, in items of the file."""
+        """In items of the file."""
         return np.stack(self._rows) if self._rows else np.empty((0, BUCKETS + 1), dtype=np.int64)
 
 
@@ -132,12 +152,7 @@ def find_repeats(files: KeyFiles, wanted: Range, target: Path, both: bool = Fals
     the index beside them [segments + 1] says where each one's begin.
     """
     slots = 1 << max(6, (2 * wanted.room).bit_length())
-    last_slots = slots if both else 0
-    table = _Table(
-        np.zeros(slots, dtype=np.uint64),
-        np.zeros(slots, dtype=np.uint8),
-        *(np.zeros(room, dtype=np.uint32) for room in (slots, slots, last_slots, last_slots)),
-    )
+    table = _Table(*(np.zeros(room, dtype=np.uint64) for room in (slots, slots, slots if both else 0)))
     for segment, stored in _stored(files, wanted):
         _insert(stored["key"], stored["ordinal"], segment, wanted.part, wanted.parts, table)
     counts = np.zeros(int(files.firsts()[-1]) + 1, dtype=np.int64)
@@ -183,14 +198,14 @@ def read_matches(targets: Sequence[Path], segment: int) -> npt.NDArray[np.void]:
 
 
 class _Table(NamedTuple):
-    """Keys by open addressing: how often each came (2: more than once), where it came first and, if kept, last."""
+    """Keys by open addressing, where each came first and, if kept, last.
+
+    A place is 0 where there is none, else _SEEN with the segment and the ordinal; _REPEATED if the key came again.
+    """
 
     keys: Keys
-    times: npt.NDArray[np.uint8]
-    segments: Ordinals
-    ordinals: Ordinals
-    last_segments: Ordinals
-    last_ordinals: Ordinals
+    firsts: Keys
+    lasts: Keys
 
 
 def _stored(files: KeyFiles, wanted: Range) -> Iterator[tuple[int, npt.NDArray[np.void]]]:
@@ -228,26 +243,31 @@ def _is_in(key: np.uint64, part: int, parts: int) -> bool:
 
 
 @njit(cache=True)
-def _slot(key: np.uint64, keys: Keys, times: npt.NDArray[np.uint8]) -> np.int64:
+def _place(segment: int, ordinal: np.uint32) -> np.uint64:
+    return _SEEN | np.uint64(segment) << _HALF | np.uint64(ordinal)
+
+
+@njit(cache=True)
+def _slot(key: np.uint64, keys: Keys, firsts: Keys) -> np.int64:
     """The slot of a key, or the empty one where it would be."""
     mask = np.int64(len(keys) - 1)
     slot = np.int64(key & np.uint64(mask))
-    while times[slot] and keys[slot] != key:
+    while firsts[slot] and keys[slot] != key:
         slot = (slot + 1) & mask
     return slot
 
 
 @njit(cache=True)
 def _insert(keys: Keys, ordinals: Ordinals, segment: int, part: int, parts: int, table: _Table) -> None:
-    both = len(table.last_segments) > 0
     for item in range(len(keys)):
         if _is_in(keys[item], part, parts):
-            slot = _slot(keys[item], table.keys, table.times)
-            if table.times[slot] == 0:
-                table.keys[slot], table.segments[slot], table.ordinals[slot] = keys[item], segment, ordinals[item]
-            table.times[slot] = min(table.times[slot] + 1, 2)
-            if both:
-                table.last_segments[slot], table.last_ordinals[slot] = segment, ordinals[item]
+            slot = _slot(keys[item], table.keys, table.firsts)
+            if table.firsts[slot]:
+                table.firsts[slot] |= _REPEATED
+            else:
+                table.keys[slot], table.firsts[slot] = keys[item], _place(segment, ordinals[item])
+            if len(table.lasts):
+                table.lasts[slot] = _place(segment, ordinals[item])
 
 
 @njit(cache=True)
@@ -262,18 +282,16 @@ def _look_up(
     other_segments: Ordinals,
     other_ordinals: Ordinals,
 ) -> int:
-    both = len(table.last_segments) > 0
     found = 0
     for item in range(len(keys)):
-        if _is_in(keys[item], part, parts):
-            slot = _slot(keys[item], table.keys, table.times)
-            if table.times[slot] > 1:
-                own[found] = ordinals[item]
-                other_segments[found], other_ordinals[found] = table.segments[slot], table.ordinals[slot]
-                if both and table.segments[slot] == segment and table.ordinals[slot] == ordinals[item]:
-                    other_segments[found], other_ordinals[found] = (
-                        table.last_segments[slot],
-                        table.last_ordinals[slot],
-                    )
-                found += 1
+        if not _is_in(keys[item], part, parts):
+            continue
+        slot = _slot(keys[item], table.keys, table.firsts)
+        if table.firsts[slot] & _REPEATED:
+            first = table.firsts[slot] ^ _REPEATED
+            if len(table.lasts) and first == _place(segment, ordinals[item]):
+                first = table.lasts[slot]
+            own[found] = ordinals[item]
+            other_segments[found], other_ordinals[found] = (first ^ _SEEN) >> _HALF, first & _ORDINAL
+            found += 1
     return found

@@ -2,6 +2,7 @@
 
 Windows of consecutive units make a stretch. They have consecutive ordinals in their segment, in blocks of 64; a
 stretch begins a new block, and a block knows where its first window is. So a window is found by its ordinal.
+Between the ordinals of two stretches there is always a gap: what goes on from one to the other is no match.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import numpy.typing as npt
 from numba import njit
 
 from corpus.duplicates.normalised import Bytes
-from corpus.duplicates.span_tokens import Classes, next_unit
-from corpus.duplicates.span_windows import Keys, Positions, Windows
+from corpus.duplicates.span_tokens import Classes, Keys, Positions, cut_units
+from corpus.duplicates.span_windows import Texts, Windows
+from corpus.duplicates.utf8 import count_characters
 
 BLOCK_WINDOWS = 64
 BLOCK = np.dtype(
-    [("at", "<i8"), ("text", "<i8"), ("characters", "<i8"), ("units", "<i8"), ("scope", "<u8")]
-)  # where its first window begins: in the stored text, which document, characters and units of it before
+    [(name, "<i8") for name in ("at", "end", "text", "characters", "units")] + [("scope", "<u8")]
+)  # of its first window: where it lies in the stored text, which document, characters and units of it before
 
 
 class Stored(NamedTuple):
@@ -37,34 +39,32 @@ class StretchWriter:
         self.written = 0
 
     def write(
-        self, data: Bytes, windows: Windows, scopes: Keys, first_text: int, first_block: int
+        self, texts: Texts, windows: Windows, first_text: int, first_block: int
     ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.void]]:
         """Store the text of some windows: their ordinals, and the blocks.
 
         `first_text` is the number of the texts' first in the unit; `first_block` that of the first block in the
-        segment. `scopes` [texts].
+        segment.
         """
         count = len(windows.keys)
         new = np.ones(count, dtype=bool)
         new[1:] = (np.diff(windows.texts) != 0) | (np.diff(windows.units) != 1)
         heads = np.flatnonzero(new)
-        inside = np.arange(count) - np.repeat(heads, np.diff(np.append(heads, count)))
-        begins = inside % BLOCK_WINDOWS == 0
-        ordinals = (first_block + np.cumsum(begins) - 1) * BLOCK_WINDOWS + inside % BLOCK_WINDOWS
-        stops = windows.ends[np.append(heads[1:], count) - 1] if count else heads
-        sizes = stops - windows.starts[heads] + 1
-        places = self.written + np.concatenate([[0], np.cumsum(sizes)])
-        stored = np.empty(places[-1] - self.written, dtype=np.uint8)
-        _copy(data, windows.starts[heads], stops, stored)
+        sizes = np.diff(np.append(heads, count))
+        starts, stops = windows.starts[heads], windows.ends[heads + sizes - 1]
+        bounds = np.cumsum(np.append(0, stops - starts + 1))
+        stored = np.empty(bounds[-1], dtype=np.uint8)
+        _copy(texts.data, starts, stops, stored)
         self._file.write(stored.tobytes())
-        self.written = int(places[-1])
-        moved = np.repeat(places[:-1] - windows.starts[heads], np.diff(np.append(heads, count)))
-        blocks = np.empty(int(begins.sum()), dtype=BLOCK)
-        blocks["at"] = (windows.starts + moved)[begins]
-        blocks["text"] = windows.texts[begins] + first_text
-        blocks["characters"], blocks["units"] = windows.characters[begins], windows.units[begins]
-        blocks["scope"] = scopes[windows.texts[begins]]
-        return ordinals.astype(np.uint32), blocks
+        moved = self.written + bounds[:-1] - starts
+        self.written += len(stored)
+        firsts = np.cumsum(np.append(0, sizes // BLOCK_WINDOWS + 1))  # a full last block has an empty one behind
+        ordinals = np.empty(count, dtype=np.uint32)
+        blocks = np.zeros(firsts[-1], dtype=BLOCK)
+        _number(texts.data, texts.offsets, windows, heads, sizes, moved, firsts, ordinals, blocks)
+        blocks["scope"] = texts.scopes[blocks["text"]]
+        blocks["text"] += first_text
+        return ordinals + np.uint32(first_block * BLOCK_WINDOWS), blocks
 
 
 class Pieces(NamedTuple):
@@ -90,75 +90,119 @@ class Found(NamedTuple):
     equal: npt.NDArray[np.bool_]
 
 
-def compare(here: Stored, there: Stored, pieces: Pieces, size: int, classes: Classes, by_character: bool) -> Found:
-    """Compare pieces, whose windows have `size` units, with their texts; `there` may be another unit's."""
+def compare(here: Stored, there: Stored, pieces: Pieces, classes: Classes, by_character: bool) -> Found:
+    """Compare pieces with their texts; `there` may be another unit's."""
     number = len(pieces.own)
     found = Found._make([*(np.empty(number, dtype=np.int64) for _ in range(6)), np.empty(number, dtype=np.bool_)])
-    _compare(here, there, pieces, size, classes, by_character, found)
+    _compare(here, there, pieces, classes, by_character, found)
     return found
 
 
-def window_text(
-    stored: Stored, ordinal: int, size: int, classes: Classes, by_character: bool
-) -> tuple[int, bytes]:
+def window_text(stored: Stored, ordinal: int, classes: Classes, by_character: bool) -> tuple[int, bytes]:
     """The scope and the text of one window."""
-    block = stored.blocks[ordinal // BLOCK_WINDOWS]
-    begin, _ = _window(stored.data, block, ordinal % BLOCK_WINDOWS, classes, by_character)
-    at = begin
-    for _ in range(size):
-        _, at, *_ = next_unit(stored.data, at, len(stored.data), classes, by_character)
-    return int(block["scope"]), stored.data[begin:at].tobytes()
+    begin, end, _ = _window(stored, ordinal, classes, by_character, *_room())
+    return int(stored.blocks[ordinal // BLOCK_WINDOWS]["scope"]), stored.data[begin:end].tobytes()
 
 
 @njit(cache=True)
-def _copy(data: Bytes, starts: Positions, ends: Positions, stored: Bytes) -> None:
+def _copy(data: Bytes, starts: Positions, stops: Positions, stored: Bytes) -> None:
     at = 0
     for stretch in range(len(starts)):
-        for place in range(starts[stretch], ends[stretch]):
-            stored[at] = data[place]
-            at += 1
-        stored[at] = 0x20
-        at += 1
+        behind = at + stops[stretch] - starts[stretch]
+        stored[at:behind] = data[starts[stretch] : stops[stretch]]
+        stored[behind] = 0x20
+        at = behind + 1
 
 
 @njit(cache=True)
-def _window(data: Bytes, block: np.void, skip: int, classes: Classes, by_character: bool) -> tuple[int, int]:
-    """Where the window of a block begins before which `skip` are: in the data, and in characters of its text."""
-    at, characters, length = int(block["at"]), int(block["characters"]), 0
-    begin = at
-    for _ in range(skip + 1):
-        begin, at, before, length, _, _ = next_unit(data, at, len(data), classes, by_character)
-        characters += before + length
-    return begin, characters - length
+def _number(
+    data: Bytes,
+    offsets: Positions,
+    windows: Windows,
+    heads: Positions,
+    sizes: Positions,
+    moved: Positions,
+    firsts: Positions,
+    ordinals: npt.NDArray[np.uint32],
+    blocks: npt.NDArray[np.void],
+) -> None:
+    """Give windows their ordinals, and fill the blocks. Characters are counted on from the block before."""
+    counted = characters = 0
+    text = -1
+    for stretch in range(len(heads)):
+        head, first = heads[stretch], firsts[stretch]
+        for inside in range(sizes[stretch]):
+            window = head + inside
+            ordinals[window] = first * BLOCK_WINDOWS + inside
+            if inside % BLOCK_WINDOWS:
+                continue
+            start = windows.starts[window]
+            if windows.texts[window] != text:
+                text = windows.texts[window]
+                counted, characters = offsets[text], 0
+            characters += count_characters(data, counted, start)
+            counted = start
+            block = blocks[first + inside // BLOCK_WINDOWS]
+            block["at"], block["end"] = start + moved[stretch], windows.ends[window] + moved[stretch]
+            block["text"], block["characters"], block["units"] = text, characters, windows.units[window]
+
+
+@njit(cache=True)
+def _room() -> tuple[Positions, Positions, Keys]:
+    """Room for the units of a block."""
+    return (
+        np.empty(BLOCK_WINDOWS, dtype=np.int64),
+        np.empty(BLOCK_WINDOWS, dtype=np.int64),
+        np.empty(BLOCK_WINDOWS, dtype=np.uint64),
+    )
+
+
+@njit(cache=True)
+def _window(
+    stored: Stored,
+    ordinal: int,
+    classes: Classes,
+    by_character: bool,
+    starts: Positions,
+    ends: Positions,
+    values: Keys,
+) -> tuple[int, int, int]:
+    """Where a window begins and ends in the stored text, and the characters of its document before it."""
+    data, block, skip = stored.data, stored.blocks[ordinal // BLOCK_WINDOWS], ordinal % BLOCK_WINDOWS
+    first, end = int(block["at"]), int(block["end"])
+    begin = first
+    if skip:
+        cut_units(
+            data, first, len(data), classes, by_character, starts[: skip + 1], ends[: skip + 1], values[: skip + 1]
+        )
+        begin = starts[skip]
+        cut_units(data, end, len(data), classes, by_character, starts[:skip], ends[:skip], values[:skip])
+        end = ends[skip - 1]
+    return begin, end, int(block["characters"]) + count_characters(data, first, begin)
 
 
 @njit(cache=True)
 def _compare(
-    here: Stored, there: Stored, pieces: Pieces, size: int, classes: Classes, by_character: bool, found: Found
+    here: Stored, there: Stored, pieces: Pieces, classes: Classes, by_character: bool, found: Found
 ) -> None:
-    data, other_data = here.data, there.data
+    room = _room()
     for piece in range(len(pieces.own)):
-        own, other = pieces.own[piece], pieces.other[piece]
+        own, other, more = pieces.own[piece], pieces.other[piece], pieces.windows[piece] - 1
         block, other_block = here.blocks[own // BLOCK_WINDOWS], there.blocks[other // BLOCK_WINDOWS]
-        skip, other_skip = own % BLOCK_WINDOWS, other % BLOCK_WINDOWS
-        begin, characters = _window(data, block, skip, classes, by_character)
-        other_begin, other_characters = _window(other_data, other_block, other_skip, classes, by_character)
-        at, length, last = begin, 0, begin
-        for _ in range(size + pieces.windows[piece] - 1):
-            last, at, before, own_length, _, _ = next_unit(data, at, len(data), classes, by_character)
-            length += before + own_length
-        same = block["scope"] == other_block["scope"] and other_begin + at - begin <= len(other_data)
+        begin, end, characters = _window(here, own, classes, by_character, *room)
+        other_begin, other_end, other_characters = _window(there, other, classes, by_character, *room)
+        if more:
+            _, end, _ = _window(here, own + more, classes, by_character, *room)
+            _, other_end, _ = _window(there, other + more, classes, by_character, *room)
+        same = block["scope"] == other_block["scope"] and end - begin == other_end - other_begin
         if same:
-            for step in range(at - begin):
-                if data[begin + step] != other_data[other_begin + step]:
+            for step in range(end - begin):
+                if here.data[begin + step] != there.data[other_begin + step]:
                     same = False
                     break
-        if same:  # the other's last unit must end there, too
-            _, other_end, _, _, _, _ = next_unit(
-                other_data, other_begin + last - begin, len(other_data), classes, by_character
-            )
-            same = other_end - other_begin == at - begin
-        found.text[piece], found.offset[piece], found.length[piece] = block["text"], characters, length
+        found.text[piece], found.offset[piece] = block["text"], characters
+        found.length[piece] = count_characters(here.data, begin, end)
         found.other_text[piece], found.other_offset[piece] = other_block["text"], other_characters
-        found.apart[piece] = block["units"] + skip - other_block["units"] - other_skip
+        here_units = block["units"] + own % BLOCK_WINDOWS
+        found.apart[piece] = here_units - other_block["units"] - other % BLOCK_WINDOWS
         found.equal[piece] = same

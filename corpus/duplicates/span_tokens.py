@@ -17,6 +17,8 @@ from corpus.duplicates.normalised import Bytes, decode
 from corpus.duplicates.shingles import UNSPACED
 
 Classes = npt.NDArray[np.uint8]
+Keys = npt.NDArray[np.uint64]
+Positions = npt.NDArray[np.int64]
 
 SPACE, WORD, SINGLE, SIGN, EXTEND = 0, 1, 2, 3, 4
 _JOINER, _RETURN, _NEWLINE = 0x200D, 0x0D, 0x0A
@@ -54,44 +56,56 @@ def character_classes() -> Classes:
 
 
 @njit(cache=True)
-def next_unit(
-    data: Bytes, at: int, last: int, classes: Classes, by_character: bool
-) -> tuple[int, int, int, int, np.uint64, np.uint64]:
-    """The next token or character of data[at:last].
+def cut_units(
+    data: Bytes,
+    at: int,
+    last: int,
+    classes: Classes,
+    by_character: bool,
+    starts: Positions,
+    ends: Positions,
+    values: Keys,
+) -> tuple[int, int]:
+    """The next tokens or characters of data[at:last], as many as there are or as the arrays hold.
 
     A token is a word (a run of letters, marks, digits and connectors), a character of a script without spaces,
     or a run of one other sign; white space separates. With `by_character` white space is a character, too. What
-    combines with the character before it, or is joined to it, belongs to its unit. Returns where it begins and
-    ends (the same place where there is none), how many characters stand before it (from `at`) and in it, and
-    hashes of the white space before it and of itself.
+    combines with the character before it, or is joined to it, belongs to its unit. Writes where each begins and
+    ends, and a hash of it; returns how many there are, and where to go on: the end of the last, or `last`.
     """
-    gap, before = _FNV_OFFSET, 0
-    if not by_character:
-        while at < last:
-            code, behind = decode(data, at)
-            if classes[code] != SPACE:
-                break
-            gap = (gap ^ np.uint64(code)) * _FNV_PRIME
-            before += 1
-            at = behind
-    if at >= last:
-        return at, at, before, 0, gap, _FNV_OFFSET
-    start = at
-    first, at = decode(data, at)
-    kind = WORD if classes[first] == EXTEND else classes[first]
-    value, previous, characters = (_FNV_OFFSET ^ np.uint64(first)) * _FNV_PRIME, first, 1
+    count, most, inside = 0, len(starts), False
+    value, first, previous, kind = _FNV_OFFSET, 0, 0, np.uint8(SPACE)
     while at < last:
         code, behind = decode(data, at)
         own = classes[code]
-        if own != EXTEND and not (previous == _JOINER and own != SPACE):
-            if by_character:
-                flags = _FIRST_FLAG <= previous <= _LAST_FLAG and _FIRST_FLAG <= code <= _LAST_FLAG
-                if not flags and not (previous == _RETURN and code == _NEWLINE):
-                    break
-            elif not (kind == WORD and own == WORD) and not (kind == SIGN and previous == first == code):
-                break
-        value = (value ^ np.uint64(code)) * _FNV_PRIME
-        previous = code
-        characters += 1
+        if inside:
+            if _goes_on(first, kind, previous, code, own, by_character):
+                value = (value ^ np.uint64(code)) * _FNV_PRIME
+                previous, at = code, behind
+                continue
+            ends[count - 1], values[count - 1] = at, value
+            if count == most:
+                return count, at
+            inside = False
+        if own != SPACE or by_character:
+            starts[count] = at
+            count += 1
+            inside = True
+            first = previous = code
+            kind = np.uint8(WORD) if own == EXTEND else own
+            value = (_FNV_OFFSET ^ np.uint64(code)) * _FNV_PRIME
         at = behind
-    return start, at, before, characters, gap, value
+    if inside:
+        ends[count - 1], values[count - 1] = at, value
+    return count, at
+
+
+@njit(cache=True, inline="always")
+def _goes_on(first: int, kind: np.uint8, previous: int, code: int, own: int, by_character: bool) -> bool:
+    """Whether a character belongs to the unit before it, of a kind, with a `first` and a `previous` character."""
+    if own == EXTEND or (previous == _JOINER and own != SPACE):
+        return True
+    if by_character:
+        flags = _FIRST_FLAG <= previous <= _LAST_FLAG and _FIRST_FLAG <= code <= _LAST_FLAG
+        return flags or (previous == _RETURN and code == _NEWLINE)
+    return (kind == WORD and own == WORD) or (kind == SIGN and previous == first and first == code)

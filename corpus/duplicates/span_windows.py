@@ -15,17 +15,17 @@ from numba import njit
 
 from corpus.duplicates.normalised import Bytes
 from corpus.duplicates.shingles import mix
-from corpus.duplicates.span_tokens import Classes, character_classes, next_unit
+from corpus.duplicates.span_tokens import Classes, Keys, Positions, character_classes, cut_units
 
-Keys = npt.NDArray[np.uint64]
-Positions = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.uint32]
 
+PLACE = np.dtype([("byte", "<u4"), ("unit", "<u4")])
+_UNITS = 4096  # cut at once, or a window's size: their arrays stay in the processor's cache
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _GAP = np.uint64(0xD6E8FEB86659FD93)
 _ANCHOR = np.uint64(0xA0761D6478BD642F)
-
-
-IN_PARTS = np.uint32(0xFFFFFFFF)
+_BASIS, _FACTOR = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 
 
 class Measure(NamedTuple):
@@ -43,64 +43,77 @@ class Measure(NamedTuple):
 class Texts(NamedTuple):
     """Documents as UTF-8: text k is data[offsets[k]:offsets[k + 1]]; only those of equal `scopes` can match.
 
-    `sizes` [texts]: how many anchors and windows each has, IN_PARTS where it was not scanned at once.
+    `sizes` [texts, 2]: how many anchors and windows each has, as far as it was scanned.
     """
 
     data: Bytes
     offsets: Positions
     scopes: Keys
-    sizes: npt.NDArray[np.uint32]
+    sizes: Numbers
 
 
-class Place(NamedTuple):
-    """Where scanning goes on: a text, a byte of the data, the characters and units of that text before it."""
+class Scanned(NamedTuple):
+    """How far texts were scanned: up to a byte of the data in one of them, with so many units of it before."""
 
     text: int
     byte: int
-    characters: int
-    units: int
+    unit: int
+
+
+class Runs(NamedTuple):
+    """Windows that follow one another in a text: the first one's byte in the data and number, and how many."""
+
+    texts: Positions
+    starts: Positions
+    units: Positions
+    windows: Positions
 
 
 class Windows(NamedTuple):
-    """Windows in order: key, text, first byte, byte behind the last, characters and units of the text before."""
+    """Windows in order: key, text, first byte, byte behind the last, units of the text before."""
 
     keys: Keys
     texts: Positions
     starts: Positions
     ends: Positions
-    characters: Positions
     units: Positions
 
 
-def find_anchors(texts: Texts, place: Place, measure: Measure, most: int) -> tuple[Keys, int, Place]:
-    """The keys of the anchors of the next `most` windows, how many windows there were, and where to go on.
+def find_anchors(
+    texts: Texts, scanned: Scanned, measure: Measure, most: int
+) -> tuple[Keys, npt.NDArray[np.void], Scanned]:
+    """The keys of the anchors of the next `most` windows, their places, and how far that is.
 
-    Writes the sizes of the texts.
+    A place is that of the first window with this anchor: bytes and units of its text before. Adds to the sizes of
+    the texts.
     """
-    anchors, no_flags = np.empty(most, dtype=np.uint64), np.empty(0, dtype=np.bool_)
-    classes = character_classes()
-    seen, _, windows, *after = _scan(
-        texts, place, measure, measure.gram, classes, most, no_flags, anchors, _room(0)
-    )
-    return anchors[:seen], windows, Place(*after)
+    keys, places = np.empty(most, dtype=np.uint64), np.empty(most, dtype=PLACE)
+    room = keys, places["byte"], places["unit"]
+    count, *after = _find_anchors(texts, scanned, measure, measure.gram, character_classes(), most, *room)
+    return keys[:count].copy(), places[:count].copy(), Scanned(*after)
 
 
-def find_windows(
-    texts: Texts, place: Place, measure: Measure, most: int, flags: npt.NDArray[np.bool_]
-) -> tuple[Windows, int, int, Place]:
-    """Of the next `most` windows those whose anchor is flagged; `flags` [anchors or more]: from the next one on.
+def flagged_runs(texts: Texts, places: npt.NDArray[np.void], flags: Flags, most: int) -> Runs:
+    """The runs of windows whose anchors are flagged; `places` and `flags` are those of all anchors of the texts.
 
-    Returns them, the numbers of anchors and of windows that there were, and where to go on. Texts whose sizes are
-    known and none of whose anchors is flagged are not scanned.
+    A run of `most` windows is not continued.
     """
-    anchors, room = np.empty(most, dtype=np.uint64), _room(most)
-    classes = character_classes()
-    seen, found, windows, *after = _scan(texts, place, measure, measure.gram, classes, most, flags, anchors, room)
-    return Windows._make(column[:found].copy() for column in room), seen, windows, Place(*after)
+    count = int(np.count_nonzero(flags))
+    runs = Runs._make(np.empty(count, dtype=np.int64) for _ in Runs._fields)
+    found = _flagged_runs(texts.offsets, texts.sizes, places["byte"], places["unit"], flags, most, runs)
+    return Runs._make(column[:found] for column in runs)
 
 
-def _room(most: int) -> Windows:
-    return Windows._make([np.empty(most, dtype=np.uint64), *(np.empty(most, dtype=np.int64) for _ in range(5))])
+def find_windows(texts: Texts, runs: Runs, measure: Measure) -> Windows:
+    """All windows of some runs. Raises ValueError where a text does not have them."""
+    total = int(runs.windows.sum())
+    positions = (np.empty(total, dtype=np.int64) for _ in Windows._fields[1:])
+    windows = Windows(np.empty(total, dtype=np.uint64), *positions)
+    data, ends = texts.data, texts.offsets[runs.texts + 1]
+    sound = (runs.starts < ends).all() and ((data[runs.starts] & 0xC0) != 0x80).all()
+    if not sound or not _find_windows(data, ends, texts.scopes, runs, measure, character_classes(), windows):
+        raise ValueError("no such windows")
+    return windows
 
 
 @njit(cache=True)
@@ -112,104 +125,150 @@ def _power(exponent: int) -> np.uint64:
 
 
 @njit(cache=True)
-def _scan(
+def _find_anchors(
     texts: Texts,
-    place: Place,
+    scanned: Scanned,
     measure: Measure,
     gram: int,
     classes: Classes,
     most: int,
-    flags: npt.NDArray[np.bool_],
-    anchors: Keys,
-    room: Windows,
-) -> tuple[int, int, int, int, int, int, int]:
-    """Scan texts until they end or `most` windows are complete; see `find_windows`.
+    keys: Keys,
+    bytes_before: Numbers,
+    units_before: Numbers,
+) -> tuple[int, int, int, int]:
+    """Fill the anchors' arrays; their number and where to go on.
+
+    Units are cut some at a time, the last of a window's size but one kept for the next windows.
+    """
+    data, offsets, sizes = texts.data, texts.offsets, texts.sizes
+    text, at, before = scanned.text, scanned.byte, scanned.unit
+    size = measure.size
+    room = size - 1 + max(size, _UNITS)
+    starts, ends = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
+    values, hashes = np.empty(room, dtype=np.uint64), np.empty(room, dtype=np.uint64)
+    grams, power = size - gram + 1, _power(gram - 1)
+    count = windows = 0
+    while text < len(offsets) - 1:
+        last, held, anchor, least = offsets[text + 1], 0, -1, np.uint64(0)
+        while at < last:
+            cut, at = cut_units(
+                data, at, last, classes, measure.by_character, starts[held:], ends[held:], values[held:]
+            )
+            units = held + cut
+            if units < size:
+                break
+            _hash_grams(values[:units], gram, power, hashes)
+            stop, earlier = min(units - size + 1, most - windows), count
+            for window in range(stop):
+                newest = window + grams - 1
+                changed = anchor < window
+                if changed:  # the last of the least
+                    anchor = window
+                    for place in range(window + 1, window + grams):
+                        if hashes[place] <= hashes[anchor]:
+                            anchor = place
+                elif hashes[newest] < least:
+                    anchor, changed = newest, True
+                if changed:
+                    least = hashes[anchor]
+                    keys[count] = mix(least ^ _ANCHOR) ^ texts.scopes[text]
+                    bytes_before[count], units_before[count] = starts[window] - offsets[text], before + window
+                    count += 1
+            windows += stop
+            sizes[text, 0] += count - earlier
+            sizes[text, 1] += stop
+            if windows == most:
+                return count, text, starts[stop] if stop < units else at, before + stop
+            gone, held = units - size + 1, size - 1
+            starts[:held], values[:held] = starts[gone:units], values[gone:units]
+            anchor, before = anchor - gone, before + gone
+        text, before = text + 1, 0
+        at = offsets[text]
+    return count, text, at, before
+
+
+@njit(cache=True)
+def _hash_grams(values: Keys, gram: int, power: np.uint64, hashes: Keys) -> None:
+    """Hash every `gram` values that follow one another: a polynomial in them."""
+    total = np.uint64(0)
+    for place in range(gram - 1):
+        total = total * _BASE + values[place]
+    for place in range(gram - 1, len(values)):
+        total = total * _BASE + values[place]
+        hashes[place - gram + 1] = mix(total)
+        total -= values[place - gram + 1] * power
+
+
+@njit(cache=True)
+def _flagged_runs(
+    offsets: Positions, sizes: Numbers, starts: Numbers, units: Numbers, flags: Flags, most: int, runs: Runs
+) -> int:
+    count = anchor = 0
+    for text in range(len(sizes)):
+        behind = anchor + sizes[text, 0]
+        going_on = False
+        while anchor < behind:
+            if flags[anchor]:
+                if not going_on or runs.windows[count - 1] >= most:
+                    runs.texts[count], runs.starts[count] = text, offsets[text] + starts[anchor]
+                    runs.units[count], runs.windows[count] = units[anchor], 0
+                    count += 1
+                after = np.int64(units[anchor + 1] if anchor + 1 < behind else sizes[text, 1])
+                runs.windows[count - 1] += after - np.int64(units[anchor])
+            going_on = flags[anchor]
+            anchor += 1
+    return count
+
+
+@njit(cache=True)
+def _find_windows(
+    data: Bytes, lasts: Positions, scopes: Keys, runs: Runs, measure: Measure, classes: Classes, found: Windows
+) -> bool:
+    """Fill the windows' arrays; whether the texts have them.
 
     A window's hash is a polynomial in the hashes of its units, each but the first with the white space before it.
-    Rings hold the last `size` units, and the hashes of the grams of the last window.
     """
-    data, offsets, scopes, sizes = texts.data, texts.offsets, texts.scopes, texts.sizes
-    text, at, characters, units = place.text, place.byte, place.characters, place.units
-    size, by_character = measure.size, measure.by_character
-    wanted = len(room.keys) > 0
-    own, joint = np.empty(size, dtype=np.uint64), np.empty(size, dtype=np.uint64)
-    begins, behind = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
-    grams = size - gram + 1
-    values = np.empty(grams, dtype=np.uint64)
-    gram_power, size_power = _power(gram - 1), _power(size - 1)
-    found = seen = windows = 0
-    while text < len(offsets) - 1:
-        if wanted and sizes[text, 0] != IN_PARTS and not flags[seen : seen + sizes[text, 0]].any():
-            seen += sizes[text, 0]
-            windows += sizes[text, 1]
-            text += 1
-            at = offsets[text]
-            continue
-        last = offsets[text + 1]
-        began, seen_before, windows_before = units == 0, seen, windows
-        gram_sum = size_sum = np.uint64(0)
-        anchor, least = -1, np.uint64(0)
-        value_slot = 0  # (unit - gram + 1) modulo grams
-        unit = 0  # from where scanning began in this text
-        slot = 0  # unit modulo size
-        gram_slot = size - gram + 1 if gram > 1 else 0  # (unit - gram + 1) modulo size
-        while True:
-            start, at, skipped, length, gap, value = next_unit(data, at, last, classes, by_character)
-            if start == at:
-                break
-            characters += skipped
-            linked = mix(value ^ (gap * _GAP))
-            # What leaves the sums stands where the gram or the window begins: its first unit counts without gap.
-            if gram > 1:
-                gram_sum = gram_sum * _BASE + linked
-                if unit >= gram - 1:
-                    gram_sum -= joint[gram_slot] * gram_power
-            if wanted and size > 1:
-                size_sum = size_sum * _BASE + linked
-                if unit >= size - 1:
-                    next_slot = slot + 1 if slot + 1 < size else 0
-                    size_sum -= joint[next_slot] * size_power
-            own[slot], joint[slot], begins[slot], behind[slot] = value, linked, start, characters
-            characters += length
-            if unit >= gram - 1:
-                hashed = mix(gram_sum + own[gram_slot] * gram_power)
-                values[value_slot] = hashed
-            if unit >= size - 1:
-                first = unit - size + 1
-                changed = anchor < first
-                if changed:  # the last of the least
-                    back, least = 0, hashed
-                    at_slot = value_slot
-                    for step in range(1, grams):
-                        at_slot = at_slot - 1 if at_slot else grams - 1
-                        if values[at_slot] < least:
-                            back, least = step, values[at_slot]
-                    anchor = unit - gram + 1 - back
-                elif hashed < least:
-                    anchor, least, changed = unit - gram + 1, hashed, True
-                if changed:
-                    anchors[seen] = mix(least ^ _ANCHOR) ^ scopes[text]
-                    seen += 1
-                first_slot = slot + 1 if slot + 1 < size else 0
-                if wanted and flags[seen - 1]:
-                    room.keys[found] = mix(size_sum + own[first_slot] * size_power) ^ scopes[text]
-                    room.texts[found], room.starts[found], room.ends[found] = text, begins[first_slot], at
-                    room.characters[found], room.units[found] = behind[first_slot], units + first
-                    found += 1
-                windows += 1
-                if windows == most:
-                    if size == 1:
-                        return seen, found, windows, text, at, characters, units + unit + 1
-                    after = first_slot + 1 if first_slot + 1 < size else 0
-                    return seen, found, windows, text, begins[after], behind[after], units + first + 1
-            if unit >= gram - 1:
-                value_slot = value_slot + 1 if value_slot + 1 < grams else 0
-            unit += 1
-            slot = slot + 1 if slot + 1 < size else 0
-            gram_slot = gram_slot + 1 if gram_slot + 1 < size else 0
-        if began and not wanted:
-            sizes[text] = seen - seen_before, windows - windows_before
-        text += 1
-        units = characters = 0
-        at = offsets[text]
-    return seen, found, windows, text, at, 0, 0
+    size = measure.size
+    room = size - 1 + max(size, _UNITS)
+    starts, ends = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
+    values, linked = np.empty(room, dtype=np.uint64), np.empty(room, dtype=np.uint64)
+    power, second_power = _power(size - 1), _power(size - 2)
+    count = 0
+    for run in range(len(runs.texts)):
+        text, at, held, done = runs.texts[run], runs.starts[run], 0, 0
+        while done < runs.windows[run]:
+            wanted = min(room, size - 1 + runs.windows[run] - done)
+            cut, at = cut_units(
+                data,
+                at,
+                lasts[run],
+                classes,
+                measure.by_character,
+                starts[held:wanted],
+                ends[held:wanted],
+                values[held:wanted],
+            )
+            if held + cut < wanted:
+                return False
+            total = np.uint64(0)
+            for place in range(1, wanted):
+                gap = _BASIS
+                for blank in range(ends[place - 1], starts[place]):
+                    gap = (gap ^ np.uint64(data[blank])) * _FACTOR
+                linked[place] = mix(values[place] ^ (gap * _GAP))
+                if place < size - 1:
+                    total = total * _BASE + linked[place]
+            for window in range(wanted - size + 1):
+                if size > 1:
+                    total = total * _BASE + linked[window + size - 1]
+                found.keys[count] = mix(total + values[window] * power) ^ scopes[text]
+                if size > 1:
+                    total -= linked[window + 1] * second_power
+                found.texts[count], found.starts[count] = text, starts[window]
+                found.ends[count], found.units[count] = ends[window + size - 1], runs.units[run] + done
+                count += 1
+                done += 1
+            gone, held = wanted - size + 1, size - 1
+            starts[:held], ends[:held] = starts[gone:wanted], ends[gone:wanted]
+            values[:held] = values[gone:wanted]
+    return True

@@ -26,6 +26,15 @@ def cut_out(data: Bytes, starts: Offsets, ends: Offsets) -> Utf8:
 
 
 @njit(cache=True)
+def count_characters(data: Bytes, start: int, stop: int) -> int:
+    """How many characters begin in data[start:stop] of UTF-8."""
+    count = 0
+    for byte in data[start:stop]:
+        count += (byte & 0xC0) != 0x80
+    return count
+
+
+@njit(cache=True)
 def _copy(data: Bytes, starts: Offsets, ends: Offsets, size: int) -> Bytes:
     found = np.empty(size, dtype=np.uint8)
     at = 0

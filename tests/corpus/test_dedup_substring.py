@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import corpus.duplicates.dedup_substring as module
 import corpus.duplicates.span_evidence as evidence
+import corpus.duplicates.span_scans as scans
 import corpus.duplicates.span_stages as stages
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.output import Claim
@@ -174,7 +175,7 @@ def test_like_a_dictionary_of_all_windows(
     parts = [texts[part::3] for part in range(3) if texts[part::3]]
     options = {"length_unit": "characters" if by_character else "tokens", "keep": "none" if keep_none else "first"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "SEGMENT_WINDOWS", most)
+        patch.setattr(scans, "SEGMENT_KEYS", most)
         run(folder, parts, length_threshold=size, memory=1 << (10 + most % 9), **options)
     flat = [text for part in parts for text in part]
     check(folder, parts, brute_cover(flat, size, by_character, keep_none=keep_none), keep_none=keep_none)
@@ -189,12 +190,12 @@ def test_windows_with_equal_keys_and_different_texts(
     folder = tmp_path_factory.mktemp("run")
 
     def colliding(*arguments: Any) -> Any:
-        windows, *counts = find_windows(*arguments)
-        return windows._replace(keys=windows.keys & np.uint64(3)), *counts
+        windows = find_windows(*arguments)
+        return windows._replace(keys=windows.keys & np.uint64(3))
 
     options = {"length_unit": "characters" if by_character else "tokens", "keep": "none" if keep_none else "first"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "find_windows", colliding)
+        patch.setattr(scans, "find_windows", colliding)
         run(folder, [texts], length_threshold=size, **options)
     check(folder, [texts], brute_cover(texts, size, by_character, keep_none=keep_none), keep_none=keep_none)
 
@@ -233,6 +234,15 @@ def test_one_token_less_is_no_span(tmp_path: Path) -> None:
     texts = [f"{sentence(draw, 9)} a {shared} b", f"{sentence(draw, 9)} c {shared} d"]
     assert run(tmp_path / "one", [texts])["counts"]["spans"] == 0
     assert run(tmp_path / "two", [[text.replace("c", "a") for text in texts]])["counts"]["spans"] == 1
+
+
+@pytest.mark.parametrize("windows", [63, 64, 65, 128])
+def test_documents_that_fill_a_block(tmp_path: Path, windows: int) -> None:
+    """Copies of two documents, one behind the other, are not copies of one longer document."""
+    draw = random.Random(windows)
+    texts = [sentence(draw, 49 + windows), sentence(draw, 49 + windows)] * 2
+    run(tmp_path, [texts])
+    check(tmp_path, [texts], brute_cover(texts, 50))
 
 
 def test_nothing_matches_across_documents(tmp_path: Path) -> None:
@@ -288,7 +298,7 @@ def test_same_bytes_for_any_workers_and_memory_and_after_interruptions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = mixed(7)
-    monkeypatch.setattr(stages, "SEGMENT_WINDOWS", 1000)
+    monkeypatch.setattr(scans, "SEGMENT_KEYS", 200)
     for part in range(3):
         write(tmp_path / "in" / f"{part}.parquet", texts[part::3])
     dedup_substrings([tmp_path / "in"], tmp_path / "one", workers=1)
@@ -300,9 +310,9 @@ def test_same_bytes_for_any_workers_and_memory_and_after_interruptions(
     dedup_substrings([tmp_path / "in"], tmp_path / "two", workers=2, memory=50_000)
     assert files(tmp_path / "two") == expected
     places = [
-        (stages, "find_anchors", 5),
+        (scans, "find_anchors", 5),
         (stages, "find_repeats", 2),
-        (stages, "find_windows", 5),
+        (scans, "find_windows", 5),
         (evidence, "disjoint", 2),
         (module, "_write_frame", 3),
         (Claim, "write_manifest", 1),
@@ -331,7 +341,7 @@ def test_ids_and_broken_records(tmp_path: Path) -> None:
 def test_input_that_changes_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = mixed(9, 6)
     with monkeypatch.context() as patch:
-        fail_on_call(patch, stages, "find_windows", 1)
+        fail_on_call(patch, scans, "find_windows", 1)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path, [texts])
     write(tmp_path / "in" / "0.parquet", texts[:-1])
