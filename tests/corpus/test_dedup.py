@@ -16,12 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import corpus.duplicates.dedup as dedup_module
-import corpus.duplicates.dedup_group as group_module
-import corpus.duplicates.dedup_sign as sign_module
+import corpus.duplicates.whole.dedup as dedup_module
+import corpus.duplicates.whole.group as group_module
+import corpus.duplicates.whole.sign as sign_module
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.output import Claim
-from corpus.duplicates.dedup import dedup_documents
+from corpus.duplicates.whole.dedup import dedup_documents
 from tests.corpus.test_minhash import brute_jaccard, brute_shingles
 
 
