@@ -2,10 +2,10 @@
 
     python -m tests.benchmarks.instruct_client [--requests N] [--rows N] [--evolutions N] [--write]
 
-Requests a second: `ChatClient` with its cache against a server in a process of its own that answers at once. Rerun:
-rows that are in the cache already, by `ask_all` and one by one by `ask`. Faults: `instruct evolve` against a server
-of which 20 % of the attempts get 429 with Retry-After, 5 % get 500, some stall and some send half of their JSON;
-killed by signal 9 at five moments and run again, and compared with a run that nothing disturbed.
+Requests a second: `ChatClient` with its cache against a server in a process of its own that answers at once.
+Rerun: rows that are in the cache already, by `ask_all` and one by one by `ask`. Faults: `instruct evolve` against
+a server of which 20 % of the attempts get 429 with Retry-After, 5 % get 500, some stall and some send half of their
+JSON; killed by signal 9 at five moments and run again, and compared with a run that nothing disturbed.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ BODY = json.dumps(
         "usage": {"prompt_tokens": 90, "completion_tokens": 40},
     }
 ).encode()
+PROMPT = words("prompt", 60)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(BODY)
 
 
@@ -104,7 +105,7 @@ def server_at_once() -> Iterator[str]:
 
 def request(number: int) -> Request:
     """A request of some length, a different one for each number."""
-    return Request(({"role": "user", "content": f"{number}: {words('prompt', 60)}"},), 500)
+    return Request(({"role": "user", "content": f"{number}: {PROMPT}"},), 500)
 
 
 def requests_per_second(count: int, folder: Path) -> float:
@@ -290,8 +291,8 @@ def report(rate: float, rows: int, rerun: Rerun, faulty: Faulty, count: int) -> 
         "A server in a process of its own answers at once; the client stores each reply in its cache.\n",
         table(["", "measured", ""], speed),
         f"\n`instruct evolve` of {faulty.evolutions // 2:,} instructions for two rounds against a server with "
-        "faults (20 % 429 with Retry-After, 5 % 500, 1 % stalls, 2 % half a JSON body), killed by signal 9 at five "
-        "moments:\n",
+        "faults (20 % 429 with Retry-After, 5 % 500, 1 % stalls, 2 % half a JSON body), killed by signal 9 at "
+        "five moments:\n",
         table(["", "measured"], among),
     ]
     headlines = [
