@@ -4,7 +4,7 @@
 
 Requests a second: `ChatClient` with its cache against a server in a process of its own that answers at once.
 Rerun: rows that are in the cache already, by `ask_all` and one by one by `ask`. Faults: `instruct evolve` against
-a server of which 20 % of the attempts get 429 with Retry-After, 5 % get 500, some stall and some send half of their
+a server of which 20 % of the attempts get 429 with Retry-After, 5 % get 500, 1 % stall and 2 % send half of their
 JSON; killed by signal 9 at five moments and run again, and compared with a run that nothing disturbed.
 """
 
