@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -42,6 +43,7 @@ class StoredReply:
     cached_tokens: int = 0
 
 
+@lru_cache(maxsize=64)
 def public_url(base_url: str) -> str:
     """An endpoint's URL without user name, password, query and fragment, where keys may stand."""
     parts = urlsplit(base_url)
