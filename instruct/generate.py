@@ -24,7 +24,7 @@ from instruct.cache import RequestCache, canonical_json
 from instruct.client import BUDGET_SPENT, UNPAID, ChatClient, Endpoint, Reply, Request, Tally, map_in_order
 from instruct.filters import task_fault
 from instruct.forms import alpaca_messages
-from instruct.novelty import NoveltyIndex
+from instruct.novelty import THRESHOLD, RougeIndex
 from instruct.prompt import load_prompts
 from instruct.runs import Run, RunResult, refuse_if_strict, total_size
 from instruct.seed_tasks import BUILTIN, SeedTask, read_seed_tasks
@@ -128,7 +128,7 @@ class Bootstrap:
         self._made = RunResult()
         self._round = self._dry = self._tasks = 0
         self._asked: Counter[str] = Counter()
-        self._index = NoveltyIndex(options.language)
+        self._index = RougeIndex(options.language)
         for seed in seeds:
             self._index.add(seed.id, seed.task.instruction)
 
@@ -214,9 +214,9 @@ class Bootstrap:
         reason = "cut_by_length" if cut else task_fault(task, self._options.language)
         if reason:
             return reason, {}
-        near = self._index.too_near(task.instruction)
-        if near:
-            return "not_novel", {"similar_to": near.id, "rouge_l": round(near.score, 4)}
+        near = self._index.nearest(task.instruction)
+        if near and near[0].score > THRESHOLD:
+            return "not_novel", {"similar_to": near[0].id, "rouge_l": round(near[0].score, 4)}
         return ("beyond_count" if len(self._machine) >= self._options.count else ""), {}
 
     def result(self) -> RunResult:
