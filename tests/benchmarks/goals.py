@@ -55,6 +55,7 @@ BENCHMARKS = (
     ),
     Benchmark("dedup-growth", "dedup_speed", "--growth"),
     Benchmark("dedup-memory", "dedup_speed", "--memory-bound"),
+    Benchmark("novelty", "novelty", "--data {data} --novelty-python {novelty} --write"),
     Benchmark("memory", "worker_memory", "--data {data}"),
 )
 
