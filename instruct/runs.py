@@ -91,7 +91,7 @@ def print_run(title: str, manifest: Manifest, output: Path, tally: Tally | None,
     rows = {
         **manifest["counts"],
         "reasons": manifest["reasons"],
-        **{name: manifest[name] for name in ("rounds", "stopped") if name in manifest},
+        **{name: manifest[name] for name in ("rounds", "stopped", "use_cases") if name in manifest},
         "tokens": usage["prompt_tokens"] + usage["completion_tokens"],
         "requests_sent": sent.requests_sent,
         "retries": sent.retries,

@@ -185,8 +185,8 @@ def report(run: Run, real: int, peers: dict[str, dict[str, Any]], decisions: tup
             f"mean, {vocabulary:,} different words), {len(run.pool):,} accepted, {run.pairs / 1e9:.2f} G pairs, "
             "seconds of one core. The decisions of the peers on their samples are the same.",
             table(["", "candidates asked", "M pairs/s", "seconds for all", "times as long"], rows),
-            f"Decisions equal to rouge-score's over {texts} instructions of wild_instructions.jsonl after 175 seeds: "
-            f"{equal} ({kept} kept).",
+            f"Decisions equal to rouge-score's over {texts} instructions of wild_instructions.jsonl after "
+            f"175 seeds: {equal} ({kept} kept).",
         ]
     )
 
