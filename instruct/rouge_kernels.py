@@ -130,7 +130,7 @@ def _any_reaches(shared: Any, lengths: Any, length: int, bound: float) -> bool:
     for place in range(len(shared)):
         needed = np.int32(scaled * np.int32(size + lengths[place]))
         most = max(most, np.int32(np.int32(4096 * shared[place]) - needed))
-    return most >= 0
+    return bool(most >= 0)
 
 
 @njit(cache=True)

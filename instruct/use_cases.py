@@ -78,7 +78,6 @@ def _use_case(source: str, name: str, entry: Any, language: str) -> UseCase:
     known = _texts().get(name, {})
     mapping = entry if isinstance(entry, Mapping) else {"share": entry}
     share = mapping.get("share")
-    number = isinstance(share, int | float) and not isinstance(share, bool)
-    if not number or not 0 < share < math.inf:
+    if not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share < math.inf:
         raise ZeroToOneError(f"{source}: `{name}` has no share above 0")
     return UseCase(name, float(share), str(mapping.get(language) or known.get(language) or name))
