@@ -135,6 +135,12 @@ def test_every_dropped_task_has_its_reason(tmp_path: Path, seeds: str) -> None:
     near = next(row for row in rows(tmp_path / "out" / "removed.jsonl") if row["reason"] == "not_novel")
     assert near["similar_to"] == "s3"
     assert near["rouge_l"] == 1.0
+    assert near["lineage"]["nearest"][0] == ["s3", 1.0]
+    for row in rows(tmp_path / "out" / "conversations.jsonl"):
+        scores = [score for _, score in row["lineage"]["nearest"]]
+        assert scores == sorted(scores, reverse=True)
+        assert len(scores) <= 10
+        assert all(score <= 0.7 for score in scores)
 
 
 def test_a_cut_reply_loses_only_its_last_task(tmp_path: Path, seeds: str) -> None:

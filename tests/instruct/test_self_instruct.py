@@ -1,7 +1,12 @@
 """Self-Instruct against a real server: mixtures of examples, classification, instances in both orders."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +158,40 @@ def test_a_failed_verdict_is_asked_again_and_nothing_else(tmp_path: Path, seeds:
         run(seeds, tmp_path / "whole" / "out", server, count=12)
     for name in ("conversations.jsonl", "removed.jsonl"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / "out" / name).read_bytes()
+
+
+def command(seeds: str, directory: Path, server: ChatServer) -> subprocess.Popen[str]:
+    arguments = [sys.executable, "-m", "instruct.cli", "generate", "--method", "self-instruct", "--seeds", seeds]
+    arguments += ["--count", "24", "--use-cases", "none", "--model", "m", "--base-url", server.url]
+    arguments += ["--cache", str(directory / "cache"), "-o", str(directory / "out"), "--concurrency", "4"]
+    environment = {**os.environ, "OPENAI_API_KEY": "sk-test"}
+    return subprocess.Popen(arguments, env=environment, text=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def test_after_kill_9_a_rerun_asks_for_the_rest_and_writes_the_same(tmp_path: Path, seeds: str) -> None:
+    directories = {name: tmp_path / name for name in ("whole", "killed")}
+    for directory in directories.values():
+        directory.mkdir()
+    with chat_server(delay=0.02, reply=model) as server:
+        _, errors = command(seeds, directories["whole"], server).communicate(timeout=100)
+        total = len(server.completed)
+        assert total > 48, errors  # some rounds, 24 verdicts, 24 times instances
+        server.completed.clear()
+        for kill_at in (3, total // 3, 3 * total // 4):  # in each of the three stages
+            process = command(seeds, directories["killed"], server)
+            limit = time.monotonic() + 60
+            while len(server.completed) < kill_at and process.poll() is None and time.monotonic() < limit:
+                time.sleep(0.005)
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        process = command(seeds, directories["killed"], server)
+        _, errors = process.communicate(timeout=100)
+        assert process.returncode == 0, errors
+        # Twice were sent at most those in flight when it was killed, four at a time.
+        assert total <= len(server.completed) <= total + 3 * 4
+    for name in ("conversations.jsonl", "removed.jsonl"):
+        first, second = (directory / "out" / name for directory in directories.values())
+        assert first.read_bytes() == second.read_bytes()
 
 
 @pytest.mark.parametrize(
