@@ -13,8 +13,8 @@ from typing import NamedTuple
 import polars as pl
 
 from corpus.core.files import text_hash, write_atomically
-from corpus.duplicates.dedup import dedup_documents
 from corpus.duplicates.exact import normalise
+from corpus.duplicates.whole.dedup import dedup_documents
 
 REASONS = {
     "exact": "duplicate",

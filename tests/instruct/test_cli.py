@@ -74,7 +74,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
 def test_errors_are_one_line_with_a_status(
     seeds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    common = ["--count", "2", "--model", "m", "-o", str(tmp_path / "out")]
+    common = ["--count", "1", "--model", "m", "-o", str(tmp_path / "out")]
     with chat_server(key="other") as server:
         arguments = ["generate", "--seeds", seeds, *common, "--base-url", server.url]
         assert call(*arguments, monkeypatch=monkeypatch) == 1
