@@ -264,7 +264,7 @@ def test_same_bytes_for_any_workers_and_after_interruptions(
     assert files(tmp_path / "two") == expected
     places = [
         (sign_module, "sign_documents", 4),
-        (group_module, "describe", 1),
+        (group_module, "decide", 1),
         (group_module, "_write_edges", 1),
         (dedup_module, "_write_frame", 3),
         (Claim, "write_manifest", 1),

@@ -67,30 +67,34 @@ def star_resemblance(spokes: Links, sets: np.ndarray) -> np.ndarray:
     return found
 
 
-def describe(signed: Signed, rows: np.ndarray, roots: np.ndarray, repeated: np.ndarray) -> pl.DataFrame:
-    """A row a member: `row`, `root`, what signing knows of it, and its name: its id, with `#row` where repeated.
-
-    `repeated` [rows]: whether another document has the same id.
-    """
-    columns = ["id", "rank", "weight", "shingles", "text_0", "text_1"]
-    numbers = {"row": pl.Series(rows, dtype=pl.Int64), "root": pl.Series(roots[rows], dtype=pl.Int64)}
-    named = pl.when(pl.Series(repeated[rows])).then(pl.format("{}#{}", "id", "row")).otherwise("id")
-    return signed.gather(rows, columns).with_columns(**numbers).with_columns(named.alias("name"))
-
-
-def decide(members: pl.DataFrame, kept: np.ndarray, similarity: np.ndarray, *, keep_none: bool) -> pl.DataFrame:
-    """What becomes of each member of a cluster; `cluster` is the name of the kept one."""
-    texts = members.select("text_0", "text_1").to_numpy()
-    same_text = (texts == texts[kept]).all(axis=1)
+def cluster_sizes(kept: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """How many documents each member's cluster stands for, [members]; `kept`: the place of its kept member."""
     places, members_of = np.unique(kept, return_inverse=True)
     sizes = np.zeros(len(places), dtype=np.int64)
-    np.add.at(sizes, members_of, members["weight"].to_numpy())
-    return members.select(
+    np.add.at(sizes, members_of, weights)
+    return np.asarray(sizes[members_of])
+
+
+def decide(
+    signed: Signed, rows: np.ndarray, kept: np.ndarray, repeated: np.ndarray, *, keep_none: bool
+) -> pl.DataFrame:
+    """What becomes of members of clusters; `cluster` names the kept one: its id, with `#row` where it is repeated.
+
+    `rows`, `kept` [members]: the row of each, and of the one that is kept in its place. `repeated` [rows]: whether
+    another document has the same id.
+    """
+    needed = rising(rows, kept)
+    named = pl.when(pl.Series(repeated[needed])).then(pl.format("{}#{}", "id", "row")).otherwise("id")
+    known = signed.gather(needed, ["id", "text_0", "text_1"]).with_columns(row=pl.Series(needed, dtype=pl.Int64))
+    own, centre = (
+        known[np.searchsorted(needed, rows)],
+        known.with_columns(name=named)[np.searchsorted(needed, kept)],
+    )
+    same_text = (own["text_0"] == centre["text_0"]) & (own["text_1"] == centre["text_1"])
+    return own.select(
         "row",
-        pl.Series("keep", np.zeros(len(kept), dtype=bool) if keep_none else kept == np.arange(len(kept))),
-        members["id"].gather(kept).alias("kept_id") if not keep_none else pl.lit(None, pl.String).alias("kept_id"),
-        members["name"].gather(kept).alias("cluster"),
-        pl.Series("cluster_size", sizes[members_of]),
-        pl.Series("jaccard", similarity),
-        pl.Series("reason", np.where(same_text, EXACT, NEAR), dtype=pl.String),
+        pl.Series("keep", np.zeros(len(kept), dtype=bool) if keep_none else rows == kept),
+        pl.lit(None, pl.String).alias("kept_id") if keep_none else centre["id"].alias("kept_id"),
+        centre["name"].alias("cluster"),
+        reason=pl.when(same_text).then(pl.lit(EXACT)).otherwise(pl.lit(NEAR)),
     )

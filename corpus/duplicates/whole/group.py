@@ -6,10 +6,12 @@ import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from corpus.core.files import read_json, write_atomically, write_json
 from corpus.core.inputs import Unit
@@ -17,19 +19,22 @@ from corpus.duplicates.near.linking import NO_LINKS, Links, link
 from corpus.duplicates.near.matching import Matching
 from corpus.duplicates.near.star import star_linkage
 from corpus.duplicates.near.union_find import roots as all_roots
+from corpus.duplicates.runs import runs
 from corpus.duplicates.whole.clusters import (
+    cluster_sizes,
     decide,
-    describe,
     find_members,
     kept_places,
     resemblance,
     star_resemblance,
 )
 from corpus.duplicates.whole.runaway import figures, lowest_edges
-from corpus.duplicates.whole.signed import Signed, first_of_equals
+from corpus.duplicates.whole.signed import Signed, first_of_equals, rising
 
 NO_BOUND = 1 << 60
 _A_DOCUMENT = 20  # bytes that are held for every document
+_A_MEMBER = 250  # bytes while what becomes of a member of a cluster is written
+_EDGES = 1 << 17  # in a row group
 _LEAST_SHARE = 8  # of a bound that libraries alone exceed
 
 
@@ -50,7 +55,7 @@ def group(
 
     `earlier`: units of another corpus, signed too, whose documents rank before all others (`keep.EARLIER`); only
     clusters with a document of `units` count, and only theirs are written.
-    `memory`: bytes that the process may take, its libraries and 20 bytes a document included (some 250 a member of
+    `memory`: bytes that the process may take, its libraries and 20 bytes a document included (some 100 a member of
     a cluster are not); what cannot be is as little as can be. The result does not depend on it.
     """
     done = output / ".state" / "grouped.json"
@@ -64,18 +69,20 @@ def group(
     roots, links = _joined(signed, equal_sets, matching, keep, memory)
     rows = find_members(roots)
     rows = rows[np.isin(roots[rows], roots[rows[rows < own]])]
-    members = describe(signed, rows, roots, repeated)
+    numbers = signed.gather(rows, ["rank", "weight", "shingles"])
     sets = equal_sets[rows]
     starred = matching is not None and matching.linkage == "star"
     # A cluster's root is a row: of a star its centre's, which is kept.
     aside = sets != roots[rows] if starred else np.zeros(len(rows), dtype=bool)
-    kept = kept_places(members["root"].to_numpy(), members["rank"].to_numpy(), aside)
+    kept = kept_places(roots[rows], numbers["rank"].to_numpy(), aside)
     similarity = star_resemblance(links, sets) if starred else resemblance(signed, rows, kept, sets, memory)
     edges = lowest_edges(roots[rows], roots[links.left], links.similarity)
-    about = figures(kept, similarity, edges, members["shingles"].to_numpy())
-    decided = decide(members, kept, similarity, keep_none=keep == "none")
-    _write_assigned(output, units, signed, decided.hstack(about))
-    _write_edges(output, members, links, own)
+    about = figures(kept, similarity, edges, numbers["shingles"].to_numpy()).with_columns(
+        cluster_size=cluster_sizes(kept, numbers["weight"].to_numpy()), jaccard=similarity
+    )
+    members = Members(rows, rows[kept], repeated, about, keep == "none")
+    _write_assigned(output, units, signed, members, memory)
+    _write_edges(output, signed, links, own, memory)
     counts = {
         "clusters": len(np.unique(kept)),
         "largest_cluster": int(np.bincount(kept).max(initial=min(1, signed.rows))),
@@ -118,27 +125,51 @@ def _joined(
     return star_linkage(signed, links, roots, equal_sets, matching, keep == "first", memory)
 
 
-def _write_assigned(output: Path, units: Sequence[Unit], signed: Signed, decided: pl.DataFrame) -> None:
-    rows = decided["row"].to_numpy()
-    for number, unit in enumerate(units):
-        low, high = np.searchsorted(rows, signed.starts[number : number + 2])
-        own = decided[int(low) : int(high)].with_columns(pl.col("row") - int(signed.starts[number]))
-        with write_atomically(assigned_path(output, unit.index)) as temporary:
-            own.write_parquet(temporary)
+class Members(NamedTuple):
+    """The members of all clusters, rising: their rows, the row kept in the place of each, what is said of them.
+
+    `repeated` [rows]: whether another document has the same id.
+    """
+
+    rows: np.ndarray
+    kept: np.ndarray
+    repeated: np.ndarray
+    about: pl.DataFrame
+    keep_none: bool
 
 
-def _write_edges(output: Path, members: pl.DataFrame, links: Links, own: int) -> None:
+def _write_assigned(output: Path, units: Sequence[Unit], signed: Signed, members: Members, memory: int) -> None:
+    """A table for each unit. As many units at a time as fit the memory: their kept members lie in any unit."""
+    bounds = np.searchsorted(members.rows, signed.starts[: len(units) + 1])
+    for first, last in runs(np.diff(bounds) * _A_MEMBER, memory):
+        piece = slice(bounds[first], bounds[last])
+        decided = decide(
+            signed, members.rows[piece], members.kept[piece], members.repeated, keep_none=members.keep_none
+        )
+        decided = decided.hstack(members.about[piece])
+        for number in range(first, last):
+            low, high = (int(bound - bounds[first]) for bound in bounds[number : number + 2])
+            own = decided[low:high].with_columns(pl.col("row") - int(signed.starts[number]))
+            with write_atomically(assigned_path(output, units[number].index)) as temporary:
+                own.write_parquet(temporary)
+
+
+def _write_edges(output: Path, signed: Signed, links: Links, own: int, memory: int) -> None:
     """The verified pairs that joined the clusters, to `edges/`, but for those of two rows from `own` on."""
     wanted = (links.left < own) | (links.right < own)
     if not wanted.any():
         return
-    rows, ids = members["row"].to_numpy(), members["id"]
-    table = pl.DataFrame(
-        {
-            "id": ids.gather(np.searchsorted(rows, links.left[wanted])),
-            "other_id": ids.gather(np.searchsorted(rows, links.right[wanted])),
-            "jaccard": links.similarity[wanted],
-        }
-    )
-    with write_atomically(output / "edges" / "part-00000.parquet") as temporary:
-        table.write_parquet(temporary, compression="zstd")
+    left, right, similarity = links.left[wanted], links.right[wanted], links.similarity[wanted]
+    at_a_time = max(1, memory // (2 * _A_MEMBER * _EDGES)) * _EDGES  # whole row groups: the same file in any case
+    schema = pa.schema({"id": pa.large_string(), "other_id": pa.large_string(), "jaccard": pa.float64()})
+    with (
+        write_atomically(output / "edges" / "part-00000.parquet") as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+    ):
+        for first in range(0, len(left), at_a_time):
+            ends = [side[first : first + at_a_time] for side in (left, right)]
+            rows = rising(*ends)
+            ids = signed.gather(rows, ["id"])["id"]
+            names = [ids.gather(np.searchsorted(rows, end)).to_arrow().cast(pa.large_string()) for end in ends]
+            table = pa.table([*names, similarity[first : first + at_a_time]], schema=schema)
+            writer.write_table(table, row_group_size=_EDGES)
