@@ -29,6 +29,9 @@ class Signed:
         for at in range(0, self.rows, 700):
             yield at, frame.slice(at, 700)
 
+    def gather(self, rows: np.ndarray, columns: Sequence[str]) -> pl.DataFrame:
+        return pl.DataFrame({name: self._columns[name][rows] for name in columns})
+
     def sets(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         chosen = [self._sets[row] for row in rows]
         offsets = np.cumsum([0, *map(len, chosen)]).astype(np.int64)

@@ -59,23 +59,21 @@ def link(signed: Signed, bands: int, parents: np.ndarray, threshold: float, memo
 
 def _buckets(signed: Signed, band: str, roots: np.ndarray, part: int, parts: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows that share their key with another, bucket by bucket, and where each bucket begins and the last ends."""
-    rows: list[np.ndarray] = [np.empty(0, dtype=np.int64)]
+    found: list[np.ndarray] = [np.empty(0, dtype=signed.row_type)]
     keys: list[np.ndarray] = [np.empty(0, dtype=np.uint64)]
-    ranks: list[np.ndarray] = [np.empty(0, dtype=np.uint64)]
-    for first, frame in signed.pieces([band, "set_0"]):
+    for first, frame in signed.pieces([band]):
         key, last = frame[band].to_numpy(), first + frame.height
         wanted = roots[first:last] & (signed.sizes[first:last] > 0) & (part_of(key, parts) == part)
         here = np.flatnonzero(wanted)
-        rows.append(here + first)
+        found.append((here + first).astype(signed.row_type))
         keys.append(key[here])
-        ranks.append(frame["set_0"].to_numpy()[here])
     key = np.concatenate(keys)
     shared = np.flatnonzero(_repeated(key))
-    key = key[shared]
-    order = np.lexsort((np.concatenate(ranks)[shared], key))
+    key, rows = key[shared], np.concatenate(found)[shared].astype(np.int64)
+    order = np.lexsort((signed.gather(rows, ["set_0"])["set_0"].to_numpy(), key))
     key = key[order]
     starts = np.flatnonzero(np.append(True, key[1:] != key[:-1])[: len(key)])
-    return np.concatenate(rows)[shared][order], np.append(starts, len(key))
+    return rows[order], np.append(starts, len(key))
 
 
 def _repeated(keys: np.ndarray) -> np.ndarray:

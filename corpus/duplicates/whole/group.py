@@ -35,6 +35,7 @@ NO_BOUND = 1 << 60
 _A_DOCUMENT = 20  # bytes that are held for every document
 _A_MEMBER = 250  # bytes while what becomes of a member of a cluster is written
 _EDGES = 1 << 17  # in a row group
+_COUNTED = 0.7  # of what is left; the rest is for what is not counted
 _LEAST_SHARE = 8  # of a bound that libraries alone exceed
 
 
@@ -63,7 +64,8 @@ def group(
         return dict(read_json(done))
     signed = Signed(output, [*units, *earlier], matching.stored_hashes if matching else None)
     own = int(signed.starts[len(units)])
-    memory = max(memory - _taken() - _A_DOCUMENT * signed.rows, memory // _LEAST_SHARE)
+    left = memory - _taken() - _A_DOCUMENT * signed.rows
+    memory = max(int(_COUNTED * left), memory // _LEAST_SHARE)
     repeated, later = _repeated_ids(signed, memory)
     equal_sets = first_of_equals(signed, ["set_0", "set_1"], memory)
     roots, links = _joined(signed, equal_sets, matching, keep, memory)

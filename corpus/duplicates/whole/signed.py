@@ -121,7 +121,7 @@ def first_of_equals(signed: Signed, columns: Sequence[str], memory: int) -> np.n
     return found
 
 
-_BYTES_A_KEY = 64  # rows, keys, their order and what sorting needs besides
+_BYTES_A_KEY = 80  # rows, keys, their order and what sorting needs besides
 
 
 def _in_range(
