@@ -82,6 +82,7 @@ def _row(
         "reference_score": float(found.reference.mean()) if scored else None,
         "performance_ratio": figure(lambda w: (w @ found.own) / (w @ found.reference)) if scored else None,
         "mean_rank": None if scored else figure(lambda w: -(w @ found.own) / w.sum(axis=1)),
+        "reference_rank": None if scored else -float(found.reference.mean()),
         "beat_rate": figure(lambda w: _divide(w @ wins, w @ (wins | losses))),
         "win_rate": figure(lambda w: w @ found.preference / w.sum(axis=1)),
         "length_controlled_win_rate": None,

@@ -18,15 +18,14 @@ from instruct.judge import JudgeOptions, estimate_judge
 from instruct.judge import judge as run_judge
 from instruct.judge_inputs import Fields, parse_answers
 
-_FIGURES = (
-    "performance_ratio",
-    "mean_rank",
-    "beat_rate",
-    "win_rate",
-    "length_controlled_win_rate",
-    "inconsistent",
-)
-_NUMBERS = ("questions", "wins", "ties", "losses")
+_FIGURES = {
+    "performance_ratio": "ratio %",
+    "mean_rank": "rank",
+    "beat_rate": "beat %",
+    "win_rate": "win %",
+    "length_controlled_win_rate": "LC win %",
+    "inconsistent": "inconsist. %",
+}
 
 
 @shared.may_ask_a_model
@@ -113,16 +112,17 @@ def _print(manifest: Manifest, output: Path, tally: Tally | None, as_json: bool)
 
 
 def _line(row: Mapping[str, Any]) -> dict[str, object]:
-    """A line of the table: what does not exist in this mode is left out."""
-    shown = {name: _interval(row[name], name == "mean_rank") for name in _FIGURES if row[name]}
-    return {
-        "system": row["system"],
-        "category": row["category"],
-        **{name: row[name] for name in _NUMBERS},
-        **shown,
-    }
+    """A line of the table, which has to be narrow; `--json` and the manifest have all digits."""
+    shown = {title: _interval(name, row[name]) for name, title in _FIGURES.items() if row[name]}
+    outcomes = f"{row['wins']}/{row['ties']}/{row['losses']}"
+    return {"system": row["system"], "category": row["category"], "win/tie/loss": outcomes, **shown}
 
 
-def _interval(figure: Mapping[str, float], plain: bool) -> str:
-    texts = [f"{figure[name]:.2f}" if plain else f"{100 * figure[name]:.1f}" for name in figure]
-    return texts[0] + ("" if plain else " %") + (f" ({texts[1]}–{texts[2]})" if len(texts) == 3 else "")
+def _interval(name: str, figure: Mapping[str, float]) -> str:
+    """A figure with its interval, in per cent but for a rank."""
+    if name == "mean_rank":
+        texts = [f"{value:.2f}" for value in figure.values()]
+    else:
+        value, *edges = figure.values()
+        texts = [f"{100 * value:.1f}", *(f"{100 * edge:.0f}" for edge in edges)]
+    return texts[0] + (f" ({texts[1]}–{texts[2]})" if len(texts) == 3 else "")

@@ -98,7 +98,7 @@ def test_replies_without_answers_have_no_length_control(tmp_path: Path) -> None:
     results = json.loads((tmp_path / "o" / "manifest.json").read_text())["results"]
     assert results[0]["length_controlled_win_rate"] is None
     assert results[0]["win_rate"]["value"] == 13 / 20
-    assert "113.3 %" in outcome.out
+    assert "113.3 (" in outcome.out
 
 
 def write_case(folder: Path, count: int, systems: tuple[str, ...] = ("base", "good", "bad")) -> dict[str, Any]:
@@ -210,6 +210,7 @@ def test_ranking_of_all_systems_in_one_call(tmp_path: Path) -> None:
     whole = {row["system"]: row for row in manifest["results"] if row["category"] == "all"}
     assert whole["good"]["mean_rank"] == {"value": 1, "low": 1, "high": 1}
     assert whole["bad"]["mean_rank"]["value"] == 3
+    assert {row["reference_rank"] for row in whole.values()} == {2}
     assert whole["good"]["performance_ratio"] is None
     assert (whole["good"]["win_rate"]["value"], whole["bad"]["win_rate"]["value"]) == (1, 0)
 
