@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections import Counter
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import polars as pl
+from numba import njit
 
 from corpus.duplicates.minhash import signatures
 from corpus.duplicates.shingles import shingle_sets
@@ -40,35 +40,36 @@ class Space(Protocol):
 class WordSpace:
     """Cosine of word counts times log-rarity (TF-IDF: tf · (ln((1 + n) / (1 + df)) + 1)); Chinese by characters.
 
-    An inverted index over the taken rows gives the similarities with all of them at once.
+    An inverted index over the taken rows, with room for all, gives the similarities with all of them at once.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        counts = [Counter(units(text)) for text in texts]
-        frequency = Counter(word for count in counts for word in count)
-        rarity = {word: math.log((1 + len(texts)) / (1 + number)) + 1 for word, number in frequency.items()}
-        self._vectors = [_normalised({word: n * rarity[word] for word, n in count.items()}) for count in counts]
-        self._holders: dict[str, tuple[array[int], array[float]]] = {}
+        self._words, self._weights, self._ends, frequency = _word_vectors(texts)
+        self._starts = np.concatenate([[0], np.cumsum(frequency)[:-1]]).astype(np.int64)
+        self._filled = np.zeros(len(frequency), np.int64)
+        self._places = np.zeros(len(self._words), np.int32)
+        self._held = np.zeros(len(self._words))
         self._taken: list[int] = []
 
     def nearest(self, row: int) -> Nearest | None:
         """See `Space`."""
         if not self._taken:
             return None
-        similarity = np.zeros(len(self._taken))
-        for word, weight in self._vectors[row].items():
-            if word in self._holders:
-                places, weights = self._holders[word]
-                similarity[np.frombuffer(places, np.int64)] += weight * np.frombuffer(weights, np.float64)
-        return _best(self._taken, similarity)
+        index = self._starts, self._filled, self._places, self._held
+        return _best(self._taken, _cosines(*self._vector(row), *index, len(self._taken)))
 
     def take(self, row: int) -> None:
         """See `Space`."""
-        for word, weight in self._vectors[row].items():
-            places, weights = self._holders.setdefault(word, (array("q"), array("d")))
-            places.append(len(self._taken))
-            weights.append(weight)
+        words, weights = self._vector(row)
+        at = self._starts[words] + self._filled[words]
+        self._places[at], self._held[at] = len(self._taken), weights
+        self._filled[words] += 1
         self._taken.append(row)
+
+    def _vector(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """The words of a row, by number and each once, and their weights."""
+        part = slice(self._ends[row], self._ends[row + 1])
+        return self._words[part], self._weights[part]
 
 
 class VectorSpace:
@@ -105,7 +106,7 @@ class HashSpace:
         """See `Space`."""
         if not self._taken:
             return None
-        return _best(self._taken, (self._near[: len(self._taken)] == self._signatures[row]).mean(axis=1))
+        return _best(self._taken, _equal_shares(self._near[: len(self._taken)], self._signatures[row]))
 
     def take(self, row: int) -> None:
         """See `Space`."""
@@ -113,9 +114,52 @@ class HashSpace:
         self._taken.append(row)
 
 
-def _normalised(vector: dict[str, float]) -> dict[str, float]:
-    length = math.sqrt(sum(weight * weight for weight in vector.values()))
-    return {word: weight / length for word, weight in vector.items()}
+def _word_vectors(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Vectors of length 1, one after the other: words by number, weights, ends; and how many texts have a word."""
+    numbers: dict[str, int] = {}
+    words, counts, ends = array("q"), array("d"), array("q", [0])
+    for text in texts:
+        for word, count in Counter(units(text)).items():
+            words.append(numbers.setdefault(word, len(numbers)))
+            counts.append(count)
+        ends.append(len(words))
+    of, weights, limits = np.array(words, np.int64), np.array(counts), np.array(ends, np.int64)
+    frequency = np.bincount(of, minlength=len(numbers))
+    weights *= np.log((1 + len(texts)) / (1 + frequency[of])) + 1
+    squares = np.concatenate([[0.0], np.cumsum(weights**2)])
+    lengths = np.sqrt(squares[limits[1:]] - squares[limits[:-1]])
+    return of, weights / np.repeat(lengths, np.diff(limits)), limits, frequency
+
+
+@njit(cache=True)
+def _cosines(
+    words: np.ndarray,
+    weights: np.ndarray,
+    starts: np.ndarray,
+    filled: np.ndarray,
+    places: np.ndarray,
+    held: np.ndarray,
+    taken: int,
+) -> np.ndarray:
+    """The similarities of a vector with each taken one, by the index: where a word's entries start, how many."""
+    similarity = np.zeros(taken)
+    for number in range(len(words)):
+        start = starts[words[number]]
+        for at in range(start, start + filled[words[number]]):
+            similarity[places[at]] += weights[number] * held[at]
+    return similarity
+
+
+@njit(cache=True)
+def _equal_shares(near: np.ndarray, signature: np.ndarray) -> np.ndarray:
+    """The share of equal values of each signature [rows, hashes] with another [hashes]."""
+    shares = np.empty(len(near))
+    for row in range(len(near)):
+        equal = 0
+        for at in range(len(signature)):
+            equal += near[row, at] == signature[at]
+        shares[row] = equal / len(signature)
+    return shares
 
 
 def _best(taken: Sequence[int], similarity: np.ndarray) -> Nearest:
