@@ -159,6 +159,32 @@ def test_unreadable_and_refused_scores_keep_their_row(tmp_path: Path) -> None:
     assert (unscored["id"], unscored["text"]) == ("a", "No idea.")
 
 
+def likeliest(token: str, **chances: float) -> dict[str, Any]:
+    return {"token": token, "top_logprobs": [{"token": t[1:], "logprob": value} for t, value in chances.items()]}
+
+
+@pytest.mark.parametrize("spoilt", [{}, {"content": None}, {"content": [{"token": 3}]}, {"content": [{}]}])
+def test_log_probabilities_of_an_endpoint_are_kept(tmp_path: Path, spoilt: dict[str, Any]) -> None:
+    """They come from the cache again; -Infinity, which some servers send, is no chance at all."""
+    told = [
+        likeliest("[1] Score: "),
+        likeliest("3", _3=math.log(0.6), _4=math.log(0.2), _1=float("-inf")),
+    ]
+    source = str(write_jsonl(tmp_path / "in.jsonl", [row("a", "Why?", "So.")]))
+    options, cache = ScoreOptions(("quality",)), tmp_path / "cache"
+
+    def fault(prompt: str, _: int) -> dict[str, Any]:
+        return {"content": "[1] Score: 3", "choice": {"logprobs": spoilt or {"content": told}}}
+
+    with chat_server(fault=fault) as server:
+        for name in ("a", "b"):
+            score([source], tmp_path / name, options, endpoint=endpoint(server), cache_path=cache)
+        assert server.requests() == 1
+    expected = 3.0 if spoilt else (3 * 0.6 + 4 * 0.2) / 0.8
+    for name in ("a", "b"):
+        assert rows_of(tmp_path / name)[0]["scores"]["quality"] == pytest.approx(expected, abs=1e-6)
+
+
 def test_an_endpoint_without_log_probabilities_is_asked_without_them(tmp_path: Path) -> None:
     def fault(prompt: str, _: int) -> dict[str, Any] | None:
         with_logprobs = "logprobs" in server.bodies[-1]
