@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -44,6 +45,7 @@ class StoredReply:
     logprobs: list[tuple[str, dict[str, float]]] = field(default_factory=list)
 
 
+@lru_cache(maxsize=64)
 def public_url(base_url: str) -> str:
     """An endpoint's URL without user name, password, query and fragment, where keys may stand."""
     parts = urlsplit(base_url)

@@ -8,6 +8,7 @@ every run checks it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +22,7 @@ from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.files import write_json_lines
 from corpus.core.inputs import Unit
 from corpus.core.output import Manifest, unit_claim
-from corpus.text.language import CHINESE, among, identify, known_languages
+from corpus.text.language import among, identify, known_languages
 from corpus.tokens.tokenizer import tokenizer_hash
 from instruct.clean_conversation import Cleaned, CleanOptions, clean_messages, language_text
 from instruct.clean_duplicates import Duplicate, mark_near, mark_repeats, text_key
@@ -29,10 +30,12 @@ from instruct.clean_output import Account, kept_rows, removed_rows, set_aside_ro
 from instruct.clean_rounds import Round, messages_of
 from instruct.clean_split import counter, turn_tokens
 from instruct.forms import OTHER_BRANCHES, read_row
+from instruct.language import has_chinese
 from instruct.rows import CONVERSATIONS, plan_rows
 from instruct.stages import ROWS, check_form, end_stages, read_conversations, read_stage
 
 _BATCH = 500  # rows whose languages are told at once
+_KANA = re.compile("[\u3040-\u30ff]")
 _LEAST_CERTAIN = 0.5  # of a language, for a conversation to go because of it
 
 
@@ -94,13 +97,12 @@ def _check_languages(languages: Sequence[str]) -> None:
 
 def _clean_unit(unit: Unit, parameters: Parameters, output: UnitOutput) -> None:
     """Clean the rows of a unit into the stage: the step's function."""
-    options = CleanOptions(
-        **{
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in parameters.items()
-            if name not in ("form", "tokenizer_hash")
-        }
-    )
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in parameters.items()
+        if name not in ("form", "tokenizer_hash")
+    }
+    options = CleanOptions(**given)
     waiting: list[tuple[str, Conversation, Cleaned]] = []
     for place, conversation, _ in read_conversations(unit, parameters["form"], read_row, output):
         waiting.append((place, conversation, clean_messages(conversation["messages"], options)))
@@ -116,7 +118,9 @@ def _stage(
     """The stage's table: a row for each conversation, with what duplicates and splitting need to know."""
     if not rows:
         return pl.DataFrame()
-    languages, scores = identify([language_text(cleaned.parts.kept) for _, _, cleaned in rows])
+    texts = [language_text(cleaned.parts.kept) for _, _, cleaned in rows]
+    languages, scores = identify(texts)
+    languages = [_settled(language, text) for language, text in zip(languages, texts, strict=True)]
     columns: dict[str, list[Any]] = {}
     for (place, conversation, cleaned), language, score in zip(rows, languages, scores, strict=True):
         certain = score >= _LEAST_CERTAIN
@@ -129,12 +133,17 @@ def _stage(
     return pl.DataFrame(columns, schema_overrides={"numbers": pl.List(pl.Int64), "tokens": pl.List(pl.Int64)})
 
 
+def _settled(language: str, text: str) -> str:
+    """The language: the model takes short Chinese texts for Wu, or for Japanese, though they have no kana."""
+    chinese = language in ("ja", "wuu") and has_chinese(text) and not _KANA.search(text)
+    return "zh" if chinese else language
+
+
 def _drop_language(conversation: Conversation, cleaned: Cleaned, found: str, options: CleanOptions) -> None:
     """Take all rounds out of a conversation in another language; one whose language is not certain stays."""
     parts, language = cleaned.parts, conversation["lang"]
     if not options.languages or not language or not parts.kept:
         return
-    language = "zh" if language in CHINESE else language  # the model takes short Chinese texts for Wu
     if not among([language_text(parts.kept)], [language], options.languages)[0]:
         for round_ in parts.kept:
             parts.remove("other_language", [round_.question, round_.reply], round_.number, found)
@@ -178,9 +187,10 @@ def _duplicates(
     """The rows of the stage (by number) that repeat another."""
     found: dict[int, Duplicate] = {}
     keyed = [kind for kind in ("exact", "id", "first_turns") if kind in options.duplicates]
-    table = pl.concat(
-        [frame.select("numbers", "exact", "id", "first_turns") for frame in read_stage(output, units)]
-    )
+    frames = [frame.select("numbers", "exact", "id", "first_turns") for frame in read_stage(output, units)]
+    if not frames:
+        return found
+    table = pl.concat(frames)
     rounds = table["numbers"].list.len().to_list()
     for kind in keyed:
         mark_repeats(table[kind].to_list(), rounds, kind, found)

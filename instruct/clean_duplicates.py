@@ -13,8 +13,8 @@ from typing import NamedTuple
 import polars as pl
 
 from corpus.core.files import text_hash, write_atomically
-from corpus.duplicates.dedup import dedup_documents
 from corpus.duplicates.exact import normalise
+from corpus.duplicates.whole.dedup import dedup_documents
 
 REASONS = {
     "exact": "duplicate",
@@ -63,9 +63,10 @@ def mark_near(
     """
     source = folder / "texts.parquet"
     with write_atomically(source) as temporary:
-        texts.write_parquet(temporary)
+        first = pl.col("id").cast(pl.Int64)
+        texts.with_columns(rank=pl.col("rounds") * 2**32 - first).write_parquet(temporary)
     output = folder / "near"
-    dedup_documents([source], output, threshold=threshold, keep="best:rounds", workers=workers, engine=engine)
+    dedup_documents([source], output, threshold=threshold, keep="best:rank", workers=workers, engine=engine)
     for part in sorted((output / "removed").glob("part-*.parquet")):
         for row, kept in pl.read_parquet(part, columns=["id", "kept_id"]).iter_rows():
             found[int(row)] = Duplicate(REASONS["near"], int(kept))

@@ -135,7 +135,7 @@ def _valid(text: Any) -> str:
 
 def reply_of(key: str, stored: StoredReply) -> Reply:
     """The reply that a stored one is, judged."""
-    text = _THOUGHTS.sub("", stored.text, count=1)
+    text = _THOUGHTS.sub("", stored.text, count=1) if "</think>" in stored.text else stored.text
     reason, detail = "", ""
     if stored.refusal or stored.finish_reason == "content_filter":
         reason, detail = "refused", stored.refusal

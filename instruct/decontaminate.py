@@ -101,7 +101,8 @@ def decontaminate_conversations(
     if not counts.get("rows_in"):
         raise ZeroToOneError(f"{', '.join(inputs)}: no rows to decontaminate")
     written = _write(output, units)
-    _check(counts, written, inputs)
+    aside = next(_rows(output, units, SET_ASIDE, ("place", "reason")), None)
+    _check(counts, written, inputs, f" (the first: {aside['place']}: {aside['reason']})" if aside else "")
     counts |= {name: value for name, value in sorted(written.items()) if not name.startswith("reason:")}
     reasons = {
         name.removeprefix("reason:"): n for name, n in sorted(written.items()) if name.startswith("reason:")
@@ -272,12 +273,12 @@ def _write(output: Path, units: Sequence[Unit]) -> Counter[str]:
     return written
 
 
-def _check(counts: dict[str, int], written: Counter[str], inputs: Sequence[str]) -> None:
-    """Raise ZeroToOneError where rounds do not add up, and where nothing is left."""
+def _check(counts: dict[str, int], written: Counter[str], inputs: Sequence[str], first: str) -> None:
+    """Raise ZeroToOneError where rounds do not add up, and where nothing is left; `first` was set aside first."""
     rounds = [written[f"rounds_{where}"] for where in ("out", "removed", "set_aside")]
     check_rounds(inputs, counts["rounds_in"] - counts.get(OTHER_BRANCHES, 0), *rounds)
     if not written["rows_out"]:
         raise ZeroToOneError(
             f"{', '.join(inputs)}: no conversation is left; {written['rows_removed']} removed, "
-            f"{written['rows_set_aside']} set aside"
+            f"{written['rows_set_aside']} set aside{first}"
         )

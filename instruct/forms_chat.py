@@ -51,10 +51,9 @@ def _joined_parts(content: Any) -> Any:
     """The text of OpenAI's content parts, where all of them are text."""
     if not isinstance(content, list) or not content:
         return content
-    texts = [
-        part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None for part in content
-    ]
-    return "\n".join(texts) if all(isinstance(text, str) for text in texts) else content
+    texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+    found = [text for text in texts if isinstance(text, str)]
+    return "\n".join(found) if len(found) == len(content) else content
 
 
 def write_sharegpt(messages: Sequence[Message]) -> list[Message]:

@@ -1,106 +1,118 @@
 """Novelty of instructions: ROUGE-L F1 against all that are already there, with exact decisions.
 
 Self-Instruct (Wang et al. 2023, section 2.2) keeps an instruction only if its ROUGE-L with every earlier one
-is not above 0.7. The usual ROUGE tokenizer keeps ASCII letters and digits only, so that any two Chinese texts
-would score 0; for Chinese each character is a token.
+is not above 0.7, and stores the ten nearest. `RougeIndex` gives the ten nearest of all texts, exactly, without
+comparing with most of them. Other measures are in `other_novelty.py`.
 """
 
 from __future__ import annotations
 
+import logging
 import re
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass
 
+import numpy as np
+
+from corpus.core.errors import ZeroToOneError
+from instruct.language import units
+from instruct.rouge_kernels import LONGEST, nearest, post, room_needed
+
 THRESHOLD = 0.7
-_WORD = re.compile(r"[a-z0-9]+")
-_WORD_OR_HAN = re.compile(r"[a-z0-9]+|[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+NEIGHBOURS = 10
+CHARACTERS, WORDS = CHINESE_TOKENS = ("characters", "words")
+_ROUGE_WORD = re.compile(r"[a-z0-9]+")
 
 
-def tokens(text: str, language: str) -> list[str]:
-    """ROUGE's words (ASCII letters and digits, lower case); for `zh` also each Chinese character."""
-    return (_WORD_OR_HAN if language == "zh" else _WORD).findall(text.lower())
+def tokens(text: str, language: str, chinese_tokens: str = CHARACTERS) -> list[str]:
+    """What texts are compared by.
 
+    In English ROUGE's words: ASCII letters and digits, lower case, no stemming. The usual tokenizer leaves
+    nothing of Chinese, so that all texts would be alike; in other languages all letters count, Chinese by
+    characters or by jieba's words.
+    """
+    if language == "en":
+        return _ROUGE_WORD.findall(text.lower())
+    if language != "zh" or chinese_tokens == CHARACTERS:
+        return units(text)
+    import jieba
 
-def longest_common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
-    """Length of the longest common subsequence, by bit-parallel rows (Hyyrö 2004)."""
-    places: defaultdict[str, int] = defaultdict(int)
-    for place, token in enumerate(first):
-        places[token] |= 1 << place
-    full = (1 << len(first)) - 1
-    row = full
-    for token in second:
-        match = row & places.get(token, 0)
-        row = ((row + match) | (row - match)) & full
-    return len(first) - row.bit_count()
-
-
-def rouge_l(first: Sequence[str], second: Sequence[str]) -> float:
-    """ROUGE-L F1 of two token lists (Lin 2004), in the order of operations of the usual implementation."""
-    common = longest_common_subsequence(first, second) if first and second else 0
-    return _f1(common, len(first), len(second))
-
-
-def _f1(common: int, first: int, second: int) -> float:
-    if not common:
-        return 0.0
-    precision, recall = common / first, common / second
-    return 2 * precision * recall / (precision + recall)
+    jieba.setLogLevel(logging.ERROR)
+    return [word for word in jieba.cut(text.lower()) if any(character.isalnum() for character in word)]
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A text that is too near: its name and the ROUGE-L F1 with it."""
+    """An earlier text and how near it is, from 0 to 1."""
 
     id: str
     score: float
 
 
-class NoveltyIndex:
-    """Texts that new ones are compared with.
+class RougeIndex:
+    """Texts that new ones are compared with by ROUGE-L F1.
 
-    The F1 is 2·LCS/(m + n), and the LCS is at most the number of tokens in common (as multisets), which an
-    inverted index counts. So only pairs that share enough tokens are compared, and every decision is that of
-    the full comparison.
+    Every word has a number, and so has each further occurrence of a word in a text: the tokens that two texts
+    have in common, as multisets, are then the numbers that both hold, which postings count.
     """
 
-    def __init__(self, language: str, threshold: float = THRESHOLD) -> None:
-        self.language = language
-        self.threshold = threshold
+    def __init__(self, language: str, chinese_tokens: str = CHARACTERS) -> None:
+        self._language, self._chinese_tokens = language, chinese_tokens
         self._ids: list[str] = []
-        self._tokens: list[list[str]] = []
-        self._holders: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+        self._numbers: dict[str | tuple[str, int], int] = {}
+        self._words, self._word_count = np.zeros(1 << 16, np.int32), 0
+        self._offsets, self._lengths = np.zeros(1 << 10, np.int64), np.zeros(1 << 10, np.int32)
+        self._starts, self._sizes, self._capacities = (np.zeros(1 << 12, np.int64) for _ in range(3))
+        self._local = np.zeros(1 << 12, np.int32)
+        self._pool, self._used = np.zeros(1 << 16, np.int32), 0
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def add(self, id: str, text: str) -> None:
         """Add a text."""
-        words = tokens(text, self.language)
-        for word, count in Counter(words).items():
-            self._holders[word].append((len(self._ids), count))
+        words, keys = self._encode(text)
+        place = len(self._ids)
+        self._offsets, self._lengths = _grown(self._offsets, place + 2), _grown(self._lengths, place + 1)
+        self._words = _grown(self._words, self._word_count + words.size)
+        self._words[self._word_count : self._word_count + words.size] = words
+        self._word_count += words.size
+        self._offsets[place + 1], self._lengths[place] = self._word_count, words.size
+        self._pool = _grown(self._pool, self._used + room_needed(keys, self._sizes, self._capacities))
+        self._used = post(place, keys, self._starts, self._sizes, self._capacities, self._pool, self._used)
         self._ids.append(id)
-        self._tokens.append(words)
 
-    def too_near(self, text: str) -> Neighbour | None:
-        """The nearest text (the first of equals) if its ROUGE-L F1 is above the threshold, else None."""
-        words = tokens(text, self.language)
-        best: Neighbour | None = None
-        for place in sorted(self._candidates(words)):
-            score = rouge_l(words, self._tokens[place])
-            if score > self.threshold and (best is None or score > best.score):
-                best = Neighbour(self._ids[place], score)
-        return best
+    def nearest(self, text: str, count: int = NEIGHBOURS) -> list[Neighbour]:
+        """The nearest texts with a score above 0: the highest first, of equals the one added first."""
+        words, keys = self._encode(text)
+        scores, found = np.zeros(count), np.full(count, -1, np.int64)
+        postings = (self._starts, self._sizes, self._pool)
+        lengths = self._lengths[: len(self._ids)]
+        nearest(words, keys, postings, self._words, self._offsets, lengths, self._local, scores, found)
+        pairs = zip(found.tolist(), scores.tolist(), strict=True)
+        return [Neighbour(self._ids[place], score) for place, score in pairs if place >= 0]
 
-    def _candidates(self, words: list[str]) -> list[int]:
-        shared: Counter[int] = Counter()
-        for word, count in Counter(words).items():
-            for place, theirs in self._holders.get(word, ()):
-                shared[place] += min(count, theirs)
-        # The margin keeps rounding on the safe side of the bound.
-        least = self.threshold - 1e-9
-        return [
-            place
-            for place, common in shared.items()
-            if 2 * common >= least * (len(words) + len(self._tokens[place]))
-        ]
+    def _encode(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of a text's words, and of its words told apart by occurrence."""
+        found = tokens(text, self._language, self._chinese_tokens)
+        if len(found) > LONGEST:
+            raise ZeroToOneError(f"an instruction of {len(found):,} tokens: at most {LONGEST:,} can be compared")
+        numbers, seen = self._numbers, Counter[str]()
+        words, keys = np.empty(len(found), np.int32), np.empty(len(found), np.int32)
+        for place, word in enumerate(found):
+            words[place] = keys[place] = numbers.setdefault(word, len(numbers))
+            if seen[word]:
+                keys[place] = numbers.setdefault((word, seen[word]), len(numbers))
+            seen[word] += 1
+        for name in ("_starts", "_sizes", "_capacities", "_local"):
+            setattr(self, name, _grown(getattr(self, name), len(numbers)))
+        return words, keys
+
+
+def _grown(array: np.ndarray, size: int) -> np.ndarray:
+    """The array, or one at least twice as long with the same beginning where it is too short; zeros follow."""
+    if size <= len(array):
+        return array
+    longer = np.zeros(max(size, 2 * len(array)), array.dtype)
+    longer[: len(array)] = array
+    return longer

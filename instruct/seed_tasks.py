@@ -18,23 +18,29 @@ BUILTIN = "builtin"
 
 @dataclass(frozen=True)
 class SeedTask:
-    """A task that a person wrote."""
+    """A task that a person wrote; its use case and whether it is classification where that is known."""
 
     id: str
     task: Task
+    use_case: str = ""
+    is_classification: bool | None = None
 
 
 def read_seed_tasks(source: str, language: str) -> tuple[list[SeedTask], list[SetAside]]:
     """The seed tasks of a JSONL file, or for `builtin` the program's own in that language.
 
-    A row has `instruction`, `input` and `output`, or Self-Instruct's `instances`, of which the first counts.
-    Rows of another `lang` are left out; broken ones are set aside. Raises ZeroToOneError if none remains.
+    A row has `instruction`, `input` and `output`, or Self-Instruct's `instances`, of which the first counts;
+    `role`, `use_case` and `is_classification` may be there. Rows of another `lang` are left out; broken ones are
+    set aside. Raises ZeroToOneError if none remains.
     """
     if source == BUILTIN:
         from instruct.seeds import load_seeds
 
         rows = load_seeds(language)
-        return [SeedTask(row.id, Task(row.instruction, row.input, row.output)) for row in rows], []
+        return [
+            SeedTask(row.id, Task(row.instruction, row.input, row.output), row.use_case, row.is_classification)
+            for row in rows
+        ], []
     seeds: list[SeedTask] = []
     set_aside: list[SetAside] = []
     names: set[str] = set()
@@ -45,7 +51,7 @@ def read_seed_tasks(source: str, language: str) -> tuple[list[SeedTask], list[Se
         elif row.get("lang", language) == language:
             name = str(row.get("id", place))
             names.add(name)
-            seeds.append(SeedTask(name, _task(row)))
+            seeds.append(_seed(name, row))
     if not seeds:
         broken = f"; {len(set_aside)} rows are broken, the first: {set_aside[0].reason}" if set_aside else ""
         raise ZeroToOneError(f"{source}: no seed tasks in the language `{language}`{broken}")
@@ -79,6 +85,9 @@ def _instance(row: dict[str, Any]) -> tuple[Any, Any]:
     return (first.get("input") or "", first.get("output") or "") if isinstance(first, dict) else ("", "")
 
 
-def _task(row: dict[str, Any]) -> Task:
+def _seed(name: str, row: dict[str, Any]) -> SeedTask:
     given, output = _instance(row)
-    return Task(row["instruction"].strip(), given.strip(), output.strip())
+    role, use_case = (row.get(key) if isinstance(row.get(key), str) else "" for key in ("role", "use_case"))
+    task = Task(row["instruction"].strip(), given.strip(), output.strip(), (role or "").strip())
+    known = row.get("is_classification")
+    return SeedTask(name, task, use_case or "", known if isinstance(known, bool) else None)

@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 from numba import njit
 
-from corpus.duplicates.minhash import signatures
-from corpus.duplicates.shingles import shingle_sets
+from corpus.duplicates.near.minhash import signatures
+from corpus.duplicates.near.shingles import shingle_sets
 from instruct.language import units
 
 _HASHES = 128

@@ -14,7 +14,7 @@ from corpus.core.engine import Parameters, Step, UnitOutput, run_step
 from corpus.core.errors import UsageError
 from corpus.core.inputs import Unit, read_documents
 from corpus.core.locations import file_format, list_files
-from corpus.duplicates.dedup import dedup_documents
+from corpus.duplicates.whole.dedup import dedup_documents
 from corpus.filtering.filter import filter_documents
 from corpus.pages.extract import AUTO_DOMAIN, ExtractOptions, extract
 from corpus.tokens.tokenize import tokenize_documents

@@ -189,6 +189,8 @@ def writing_verbs(good: Path) -> dict[str, list[object]]:
         "judge": ["instruct", "judge", good / "questions.jsonl", "--replies", good / "replies.jsonl"],
         "measure": ["instruct", "score", chats, "--measure", "length"],
         "select": ["instruct", "select", good / "scored.jsonl", "--by", "quality"],
+        "clean": ["instruct", "clean", chats, "--max-tokens", "50", *ONE],
+        "decontaminate_chats": ["instruct", "decontaminate", chats, "--against", good / "wanted.parquet", *ONE],
         "plan": ["mixtures", "plan", good / "shards", "--tokens", "10K"],
         "doremi": ["mixtures", "doremi", good / "shards", *search],
         "pretrain": ["train", "pretrain", good / "shards", "--model", "tiny", "--tokens", "600", *SMALL],

@@ -318,6 +318,17 @@ WRONG_USAGE = {
     "tokenize": [["--held-out", "1.5"]],
     "template": [["--tasks", "x"], ["--lang", "xx"], ["--held-out", "2"], ["--cap-per-task", "0"]],
     "convert": [["--to", "x"], ["--from", "x"]],
+    "clean": [
+        ["--from", "x"],
+        ["--html", "x"],
+        ["--lang", "klingon"],
+        ["--duplicates", "x"],
+        ["--threshold", "2"],
+        ["--after-removed", "x"],
+        ["--max-tokens", "0"],
+        ["--too-long", "x"],
+    ],
+    "decontaminate_chats": [["--from", "x"], ["--ngram", "0"], ["--fields", ","]],
     "plan": [["--tokens", "x"], ["--weights", "temperature:x"], ["--weights", "x:3"], ["--max-epochs", "-1"]],
     "doremi": [["--steps", "0"], ["--eta", "nan"], ["--smoothing", "2"], ["--model", "nope"], ["--threads", "-1"]],
     "pretrain": [["--tokens", "0"], ["--learning-rate", "nan"], ["--schedule", "x"], ["--precision", "x"]],
@@ -363,12 +374,14 @@ def broken_conversations() -> list[tuple[str, bytes, str]]:
     ]
 
 
-@pytest.mark.parametrize("verb", ["sft", "convert", "evaluate", "measure"])
+@pytest.mark.parametrize("verb", ["sft", "convert", "clean", "decontaminate_chats", "evaluate", "measure"])
 def test_broken_conversations(verb: str, good: Path, tmp_path: Path) -> None:
     commands: dict[str, list[object]] = {
         "sft": ["train", "sft", "--base", good / "base", *SMALL, "--epochs", "1"],
         "convert": ["instruct", "convert", "--to", "alpaca"],
         "measure": ["instruct", "score", "--measure", "length"],
+        "clean": ["instruct", "clean", *ONE],
+        "decontaminate_chats": ["instruct", "decontaminate", "--against", good / "wanted.parquet", *ONE],
         "evaluate": ["train", "evaluate", good / "tuned", "--conversations"],
     }
     command = commands[verb]

@@ -9,15 +9,15 @@ import typer
 from corpus.core import options
 from corpus.core.console import log, print_summary
 from corpus.core.errors import UsageError
-from corpus.duplicates.dedup import METHODS, dedup_documents
-from corpus.duplicates.dedup_bloom import dedup_ngrams
-from corpus.duplicates.dedup_lines import dedup_lines
-from corpus.duplicates.dedup_substring import dedup_substrings
-from corpus.duplicates.document_keys import CASE
-from corpus.duplicates.keep import CHOICES
-from corpus.duplicates.matching import PRESETS, Matching, choose_matching
-from corpus.duplicates.rehydrate import FINEWEB2
-from corpus.duplicates.runaway import CRITERIA
+from corpus.duplicates.lines.dedup_bloom import dedup_ngrams
+from corpus.duplicates.lines.dedup_lines import dedup_lines
+from corpus.duplicates.near.matching import PRESETS, Matching, choose_matching
+from corpus.duplicates.spans.dedup_substring import dedup_substrings
+from corpus.duplicates.whole.dedup import METHODS, dedup_documents
+from corpus.duplicates.whole.document_keys import CASE
+from corpus.duplicates.whole.keep import CHOICES
+from corpus.duplicates.whole.rehydrate import FINEWEB2
+from corpus.duplicates.whole.runaway import CRITERIA
 
 _RECIPES = ", ".join(
     f"{name} ({one.banding.bands} × {one.banding.rows}, {one.ngram}, {one.threshold:g})"

@@ -21,7 +21,7 @@ from corpus.core.inputs import Unit, plan_units
 from corpus.core.output import Manifest, unit_claim
 from corpus.core.workers import run_units, tick
 
-_ROW_GROUP_BYTES = 32 * 2**20
+_ROW_GROUP_BYTES = 16 * 2**20
 _ALL_DIFFERENT = ("id", "text", "origin")  # a dictionary of their values only takes time
 
 Parameters = dict[str, Any]

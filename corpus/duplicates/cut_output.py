@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from corpus.core.engine import UnitOutput
-from corpus.duplicates.lines import Flags, Lines, cut_lines
+from corpus.duplicates.lines.lines import Flags, Lines, cut_lines
 from corpus.duplicates.normalised import Utf8
 from corpus.duplicates.utf8 import as_column, cut_out
 

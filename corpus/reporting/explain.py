@@ -13,7 +13,7 @@ import polars as pl
 
 from corpus.core.errors import ZeroToOneError
 from corpus.core.files import read_json
-from corpus.duplicates.runaway import FIGURES
+from corpus.duplicates.whole.runaway import FIGURES
 from corpus.filtering.ledger import Verdict, edited_out, edits_made, other_signals, verdicts
 from corpus.filtering.rules import from_json
 from corpus.reporting.pairs import DEFAULT_NGRAM, Pair, load_pairs, view_cluster

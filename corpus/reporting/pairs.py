@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from corpus.duplicates.shared_parts import Span, shared_parts
+from corpus.duplicates.near.shared_parts import Span, shared_parts
 from corpus.reporting.samples import read_rows
 from corpus.reporting.tables import collect
 

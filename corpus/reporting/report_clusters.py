@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from corpus.core.files import read_json, stable_fraction
-from corpus.duplicates.runaway import CRITERIA, FIGURES
+from corpus.duplicates.whole.runaway import CRITERIA, FIGURES
 from corpus.reporting import report_page as html
 from corpus.reporting.pairs import DEFAULT_NGRAM, NAMED, Pair, Side, load_pairs, shown_parts, view_cluster
 

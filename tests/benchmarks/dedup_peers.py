@@ -25,7 +25,7 @@ Work = Callable[[Path, Path], None]  # documents.parquet and an empty folder, in
 
 def ours() -> Work:
     """`corpus dedup`, every pair verified."""
-    from corpus.duplicates.dedup import dedup_documents
+    from corpus.duplicates.whole.dedup import dedup_documents
 
     def work(given: Path, folder: Path) -> None:
         banding = {"bands": BANDS, "rows": ROWS, "ngram": NGRAM, "threshold": THRESHOLD}

@@ -30,10 +30,10 @@ import regex
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from corpus.duplicates.dedup import dedup_documents
-from corpus.duplicates.matching import choose_matching
-from corpus.duplicates.minhash import band_keys, signatures
-from corpus.duplicates.shingles import shingle_sets
+from corpus.duplicates.near.matching import choose_matching
+from corpus.duplicates.near.minhash import band_keys, signatures
+from corpus.duplicates.near.shingles import shingle_sets
+from corpus.duplicates.whole.dedup import dedup_documents
 from corpus.pages.extract import extract
 from tests.benchmarks.inputs import DATA, domains, pages, pieces
 from tests.benchmarks.results import Headline, at_least, leave_headlines, made_with, table, write_section

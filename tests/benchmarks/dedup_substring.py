@@ -23,7 +23,7 @@ from pathlib import Path
 
 import polars as pl
 
-from corpus.duplicates.dedup_substring import dedup_substrings
+from corpus.duplicates.spans.dedup_substring import dedup_substrings
 from tests.benchmarks.inputs import DATA
 from tests.benchmarks.processes import run_alone
 from tests.benchmarks.results import at_least, leave_headlines, made_with, table, without_goal, write_section

@@ -55,6 +55,8 @@ BENCHMARKS = (
     ),
     Benchmark("dedup-growth", "dedup_speed", "--growth"),
     Benchmark("dedup-memory", "dedup_speed", "--memory-bound"),
+    Benchmark("instruct-client", "instruct_client", "--write"),
+    Benchmark("novelty", "novelty", "--data {data} --novelty-python {novelty} --write"),
     Benchmark("memory", "worker_memory", "--data {data}"),
 )
 

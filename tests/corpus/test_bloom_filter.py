@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.duplicates.bloom_filter import (
+from corpus.duplicates.lines.bloom_filter import (
     choose_size,
     count_present,
     expected_rate,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.duplicates.canonical_url import canonical_url
+from corpus.duplicates.whole.canonical_url import canonical_url
 
 SAME = {
     "scheme and host": ["http://example.com/a", "HTTPS://EXAMPLE.com/a", "https://www.example.com./a"],

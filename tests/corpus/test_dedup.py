@@ -16,12 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import corpus.duplicates.dedup as dedup_module
-import corpus.duplicates.dedup_group as group_module
-import corpus.duplicates.dedup_sign as sign_module
+import corpus.duplicates.whole.dedup as dedup_module
+import corpus.duplicates.whole.group as group_module
+import corpus.duplicates.whole.sign as sign_module
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.output import Claim
-from corpus.duplicates.dedup import dedup_documents
+from corpus.duplicates.whole.dedup import dedup_documents
 from tests.corpus.test_minhash import brute_jaccard, brute_shingles
 
 
@@ -264,7 +264,7 @@ def test_same_bytes_for_any_workers_and_after_interruptions(
     assert files(tmp_path / "two") == expected
     places = [
         (sign_module, "sign_documents", 4),
-        (group_module, "describe", 1),
+        (group_module, "decide", 1),
         (group_module, "_write_edges", 1),
         (dedup_module, "_write_frame", 3),
         (Claim, "write_manifest", 1),

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import corpus.duplicates.dedup_bloom as bloom_module
-import corpus.duplicates.ngram_decisions as decisions_module
+import corpus.duplicates.lines.dedup_bloom as bloom_module
+import corpus.duplicates.lines.ngram_decisions as decisions_module
 from corpus.core.engine import UnitOutput
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.output import Claim
 from corpus.duplicates.cut_output import put_back
-from corpus.duplicates.dedup_bloom import dedup_ngrams
+from corpus.duplicates.lines.dedup_bloom import dedup_ngrams
 from corpus.reporting.explain import explain_document
 from tests.corpus.test_dedup import fail_on_call, files, table, write
 from tests.corpus.test_lines import plain_lines

@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 
 from corpus.core.errors import ZeroToOneError
-from corpus.duplicates import estimate
-from corpus.duplicates.dedup import dedup_documents
+from corpus.duplicates.whole import estimate
+from corpus.duplicates.whole.dedup import dedup_documents
 
 
 class Usage(NamedTuple):
@@ -50,7 +50,7 @@ def test_documents_and_disk_are_about_right(
     def measure(folder: Path, *_: str) -> None:
         sizes.append(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
 
-    monkeypatch.setattr("corpus.duplicates.dedup.remove_stages", measure)
+    monkeypatch.setattr("corpus.duplicates.whole.dedup.remove_stages", measure)
     files = sorted(tmp_path.glob("*.*"))
     dedup_documents(files, tmp_path / "out", workers=1)
     said = re.search(r"about ([\d,]+) documents; needs some ([\d,]+) MB of disk", capsys.readouterr().err)

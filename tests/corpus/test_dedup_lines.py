@@ -12,14 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import corpus.duplicates.dedup_lines as lines_module
-import corpus.duplicates.line_keys as keys_module
-import corpus.duplicates.line_repeats as repeats_module
+import corpus.duplicates.lines.dedup_lines as lines_module
+import corpus.duplicates.lines.line_keys as keys_module
+import corpus.duplicates.lines.line_repeats as repeats_module
 from corpus.core.engine import UnitOutput
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.output import Claim
 from corpus.duplicates.cut_output import put_back
-from corpus.duplicates.dedup_lines import dedup_lines
+from corpus.duplicates.lines.dedup_lines import dedup_lines
 from corpus.reporting.explain import explain_document
 from tests.corpus.test_dedup import check_interruptions, files, table, write
 from tests.corpus.test_lines import plain_key, plain_lines

@@ -16,15 +16,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import corpus.duplicates.dedup_substring as module
-import corpus.duplicates.span_evidence as evidence
-import corpus.duplicates.span_scans as scans
-import corpus.duplicates.span_stages as stages
+import corpus.duplicates.spans.dedup_substring as module
+import corpus.duplicates.spans.evidence as evidence
+import corpus.duplicates.spans.scans as scans
+import corpus.duplicates.spans.stages as stages
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.output import Claim
 from corpus.duplicates.cut_output import put_back
-from corpus.duplicates.dedup_substring import LEAST_LEFT, dedup_substrings
-from corpus.duplicates.span_windows import find_windows
+from corpus.duplicates.spans.dedup_substring import LEAST_LEFT, dedup_substrings
+from corpus.duplicates.spans.windows import find_windows
 from corpus.reporting.explain import explain_document
 from corpus.reporting.report import write_report
 from tests.corpus.test_dedup import check_interruptions, fail_on_call, files, table, write

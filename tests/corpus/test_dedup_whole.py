@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from corpus.core.errors import UsageError
-from corpus.duplicates.dedup import dedup_documents
-from corpus.duplicates.document_keys import NORMALISATIONS
+from corpus.duplicates.whole.dedup import dedup_documents
+from corpus.duplicates.whole.document_keys import NORMALISATIONS
 from corpus.reporting.explain import explain_document
 from tests.corpus.test_dedup import files, table, write
 from tests.programs import call

@@ -12,7 +12,7 @@ from corpus.core.engine import Step, UnitOutput, run_step
 from corpus.core.errors import ZeroToOneError
 from corpus.core.inputs import Unit, read_documents
 from corpus.core.output import input_paths
-from corpus.duplicates.dedup import dedup_documents
+from corpus.duplicates.whole.dedup import dedup_documents
 from corpus.filtering.filter import filter_documents
 from corpus.filtering.signals import SIGNALS
 from corpus.filtering.what_if import ask

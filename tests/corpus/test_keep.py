@@ -10,8 +10,8 @@ import pytest
 
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.options import memory_bytes
-from corpus.duplicates.dedup import dedup_documents
-from corpus.duplicates.keep import parse_keep, ranks
+from corpus.duplicates.whole.dedup import dedup_documents
+from corpus.duplicates.whole.keep import parse_keep, ranks
 
 TEXT = "one two three four five six seven eight nine ten"
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.duplicates.cut_output import put_back
-from corpus.duplicates.lines import cut_lines, find_lines
+from corpus.duplicates.lines.lines import cut_lines, find_lines
 from corpus.duplicates.normalised import utf8
 from corpus.duplicates.utf8 import as_column, cut_out
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.duplicates.linking import link
-from corpus.duplicates.signed import first_of_equals, part_of
-from corpus.duplicates.union_find import roots
+from corpus.duplicates.near.linking import link
+from corpus.duplicates.near.union_find import roots
+from corpus.duplicates.whole.signed import first_of_equals, part_of
 
 
 class Signed:

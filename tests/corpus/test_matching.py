@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from corpus.core.errors import UsageError, ZeroToOneError
-from corpus.duplicates.dedup import dedup_documents
-from corpus.duplicates.matching import choose_matching
-from corpus.duplicates.minhash import Banding
+from corpus.duplicates.near.matching import choose_matching
+from corpus.duplicates.near.minhash import Banding
+from corpus.duplicates.whole.dedup import dedup_documents
 from tests.programs import call
 
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from corpus.core.errors import UsageError
 from corpus.duplicates.exact import normalise
-from corpus.duplicates.minhash import Banding, band_keys, choose_banding, jaccard, set_keys, signatures
-from corpus.duplicates.shingles import shingle_sets
-from corpus.duplicates.union_find import new_sets, roots, unite
+from corpus.duplicates.near.minhash import Banding, band_keys, choose_banding, jaccard, set_keys, signatures
+from corpus.duplicates.near.shingles import shingle_sets
+from corpus.duplicates.near.union_find import new_sets, roots, unite
 
 VOCABULARY = [f"word{i}" for i in range(12)] + [
     "é",

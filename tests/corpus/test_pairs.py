@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from corpus.commands.explain import explain as explain_verb
 from corpus.core.errors import ZeroToOneError
-from corpus.duplicates.dedup import dedup_documents
 from corpus.duplicates.exact import normalise
-from corpus.duplicates.runaway import figures, lowest_edges
-from corpus.duplicates.shared_parts import shared_parts
+from corpus.duplicates.near.shared_parts import shared_parts
+from corpus.duplicates.whole.dedup import dedup_documents
+from corpus.duplicates.whole.runaway import figures, lowest_edges
 from corpus.reporting.explain import explain_document
 from corpus.reporting.pairs import Side, shown_parts
 from corpus.reporting.report import write_report

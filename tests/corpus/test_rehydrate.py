@@ -11,8 +11,8 @@ import pytest
 
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.shards import open_shards
-from corpus.duplicates.dedup import dedup_documents
-from corpus.duplicates.rehydrate import parse_table, times
+from corpus.duplicates.whole.dedup import dedup_documents
+from corpus.duplicates.whole.rehydrate import parse_table, times
 from corpus.reporting.explain import explain_document
 from corpus.tokens.tokenize import tokenize_documents
 from corpus.tokens.tokenizer import save_tokenizer, train_bpe

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from corpus.core.errors import ZeroToOneError
 from corpus.core.files import read_json, stable_fraction
-from corpus.duplicates.dedup import dedup_documents
+from corpus.duplicates.whole.dedup import dedup_documents
 from corpus.filtering.filter import filter_documents
 from corpus.filtering.rule_files import load_rule_sets
 from corpus.filtering.rules import COMPARISONS, Rule, RuleSet

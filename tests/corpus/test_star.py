@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from corpus.duplicates.dedup import dedup_documents
-from corpus.duplicates.star import ALWAYS, SHARING, link_stars
+from corpus.duplicates.near.star import ALWAYS, SHARING, link_stars
+from corpus.duplicates.whole.dedup import dedup_documents
 from tests.corpus.test_dedup import family_corpus, found_clusters, table, write
 from tests.corpus.test_linking import Signed
 from tests.corpus.test_minhash import brute_jaccard, brute_shingles

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from corpus.duplicates.dedup import dedup_documents
-from corpus.duplicates.minhash import Banding, signatures
-from corpus.duplicates.recall import verified_by_signature
-from corpus.duplicates.similarity import least_shared, similarity_from
+from corpus.duplicates.near.minhash import Banding, signatures
+from corpus.duplicates.near.recall import verified_by_signature
+from corpus.duplicates.near.similarity import least_shared, similarity_from
+from corpus.duplicates.whole.dedup import dedup_documents
 from tests.corpus.test_dedup import family_corpus, files, table, write
 from tests.corpus.test_matching import twins
 from tests.corpus.test_minhash import brute_jaccard, brute_shingles, one_set, sign

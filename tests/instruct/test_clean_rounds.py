@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corpus.core.conversations import conversation_error
@@ -33,6 +33,7 @@ def turn(role: str, content: str) -> dict[str, str]:
     return {"role": {"u": "user", "a": "assistant", "s": "system"}[role], "content": content}
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(TURN, max_size=10) | ALTERNATING, st.sampled_from(["auto", "always"]), st.booleans())
 def test_every_question_is_in_one_place(messages: list[dict[str, Any]], html: str, keep_rest: bool) -> None:
     parts = clean_messages(messages, CleanOptions(html=html, keep_rest=keep_rest)).parts

@@ -32,7 +32,7 @@ def seeds(tmp_path: Path) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("verb", ["template", "convert", "generate", "evolve"])
+@pytest.mark.parametrize("verb", ["template", "clean", "convert", "generate", "evolve", "decontaminate"])
 def test_help_has_an_example(
     verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -74,7 +74,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
 def test_errors_are_one_line_with_a_status(
     seeds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    common = ["--count", "2", "--model", "m", "-o", str(tmp_path / "out")]
+    common = ["--count", "1", "--model", "m", "-o", str(tmp_path / "out")]
     with chat_server(key="other") as server:
         arguments = ["generate", "--seeds", seeds, *common, "--base-url", server.url]
         assert call(*arguments, monkeypatch=monkeypatch) == 1

@@ -13,9 +13,11 @@ import pytest
 
 from corpus.core.errors import UsageError
 from instruct import retries
-from instruct.budget import Budget
+from instruct.budget import Budget, read_limit
 from instruct.cache import RequestCache
 from instruct.client import ChatClient, Endpoint, EndpointError, Reply, Request, Tally, map_in_order
+from instruct.prices import Price
+from instruct.structured import response_format
 from tests.instruct.chat_server import KEY, chat_server, digest
 
 
@@ -236,6 +238,99 @@ def test_the_token_budget_is_never_passed(tmp_path: Path) -> None:
         assert {reply.reason for reply in replies} == {"", "budget_spent"}
         assert 4000 < server.tokens <= 5000
         assert server.tokens == sum(reply.prompt_tokens + reply.completion_tokens for reply in done)
+
+
+def test_a_budget_in_money_is_never_passed(tmp_path: Path) -> None:
+    price = Price("USD", Decimal("2.5"), Decimal(10), Decimal("1.25"))
+    options: dict[str, Any] = {"concurrency": 300, "price": price, "budget": read_limit("0.2USD")}
+    usage = {"prompt_tokens_details": {"cached_tokens": 2}}
+    with chat_server(delay=0.3, fault=lambda *_: {"usage": usage}) as server:
+        asked = [question(f"question {number}", 100) for number in range(900)]
+        replies, tally = ask_all(server.url, asked, tmp_path / "c", **options)
+        done = [reply for reply in replies if not reply.reason]
+        assert {reply.reason for reply in replies} == {"", "budget_spent"}
+        assert server.most_in_flight > 60
+    costs = [price.cost(one.prompt_tokens, one.completion_tokens, one.cached_tokens) for one in done]
+    paid = sum(costs, Decimal(0))
+    assert tally.cached_tokens == 2 * len(done)
+    assert Decimal("0.19") < paid == tally.cost <= Decimal("0.2")
+    assert replies[-1].detail == f"{paid:,} USD are spent"
+
+
+SCHEMA = response_format("answer", {"type": "object"})
+
+
+def test_a_schema_is_sent_where_the_endpoint_can(tmp_path: Path) -> None:
+    with chat_server() as server:
+        asked = [question(f"question {number}", schema=SCHEMA) for number in range(3)]
+        ask_all(server.url, asked, tmp_path / "c")
+        assert [body["response_format"] for body in server.bodies] == [SCHEMA] * 3
+        _, tally = ask_all(server.url, [*asked, question("question 0")], tmp_path / "c")
+        assert tally.requests_sent == 1  # without a schema it is another request
+
+
+def test_an_endpoint_without_schemas_is_asked_without(tmp_path: Path) -> None:
+    def fault(prompt: str, _: int) -> dict[str, Any] | None:
+        with_schema = "response_format" in server.bodies[-1]
+        return {"status": 400, "message": "response_format json_schema is not supported"} if with_schema else None
+
+    with chat_server(fault=fault) as server:
+        asked = [question(f"question {number}", schema=SCHEMA) for number in range(30)]
+        replies, _ = ask_all(server.url, asked, tmp_path / "c", concurrency=1)
+        assert not any(reply.reason for reply in replies)
+        assert server.requests() == 31  # refused once
+        again, tally = ask_all(server.url, asked, tmp_path / "c")
+        assert again == replies
+        assert tally.requests_sent == 0
+
+
+def test_many_cached_replies_are_found_together(tmp_path: Path) -> None:
+    async def both(url: str) -> tuple[list[Reply], list[Reply], int]:
+        endpoint = Endpoint(url, "m", concurrency=8)
+        with RequestCache(tmp_path / "c") as cache:
+            async with ChatClient(endpoint, cache) as client:
+                asked = questions(1200)
+                first = await client.ask_all(asked[::2])
+                return first, await client.ask_all(asked + asked[:5]), client.tally.from_cache
+
+    with chat_server() as server:
+        first, every, found = asyncio.run(both(server.url))
+        assert server.requests() == 1200
+    assert every[:1200:2] == first
+    assert every[1200:] == every[:5]
+    assert len({reply.text for reply in every}) == 1200
+    assert found == 600 + 5
+
+
+def test_a_rate_of_requests_is_kept(tmp_path: Path) -> None:
+    with chat_server() as server:
+        started = time.monotonic()
+        ask_all(server.url, questions(5), tmp_path / "c", requests_per_minute=240)
+        assert time.monotonic() - started >= 4 / 6  # four at once, then the next second
+        assert server.requests() == 5
+
+
+def test_a_used_up_limit_pauses_all(tmp_path: Path) -> None:
+    headers = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "400ms"}
+    with chat_server(fault=lambda *_: {"headers": headers}) as server:
+        started = time.monotonic()
+        ask_all(server.url, questions(3), tmp_path / "c", concurrency=1)
+        assert time.monotonic() - started >= 0.8
+        assert server.requests() == 3
+
+
+def test_an_endpoint_that_comes_back_is_waited_for(tmp_path: Path) -> None:
+    failing = iter(range(20))  # ten attempts open the circuit; more are on their way, or probe
+
+    def fault(_: str, __: int) -> dict[str, Any] | None:
+        down = len(server.completed) >= 30 and next(failing, None) is not None
+        return {"status": 503} if down else None
+
+    with chat_server(fault=fault) as server:
+        replies, tally = ask_all(server.url, questions(200), tmp_path / "c", concurrency=16)
+        assert not any(reply.reason for reply in replies)
+        assert server.requests() == 200 + tally.retries
+        assert tally.retries == 20
 
 
 def test_a_budget_counts_what_may_have_been_charged() -> None:

@@ -9,8 +9,9 @@ import pytest
 from corpus.core.conversations import read_conversations
 from corpus.core.errors import UsageError, ZeroToOneError
 from instruct.client import Endpoint, EndpointError
-from instruct.generate import ROUND_REQUESTS, TASKS_PER_REQUEST, GenerateOptions, generate
+from instruct.generate import GenerateOptions, generate
 from instruct.prompt import load_prompts
+from instruct.rounds import METHODS, ROUND_REQUESTS
 from tests.instruct.chat_server import chat_server, words
 
 SEEDS = [
@@ -27,11 +28,20 @@ def seeds(tmp_path: Path) -> str:
 
 
 def run(seeds: str, directory: Path, url: str, count: int = 40, **options: Any) -> tuple[dict[str, Any], Any]:
-    settings = {"lang": "en", "seed": 0, "budget_tokens": None, "concurrency": 8, "max_tokens": 4096, **options}
+    settings = {
+        "lang": "en",
+        "seed": 0,
+        "budget_tokens": None,
+        "concurrency": 8,
+        "max_tokens": 4096,
+        "use_cases": "none",
+        **options,
+    }
     endpoint = Endpoint(
         url, "m", concurrency=settings["concurrency"], backoff=0.01, budget_tokens=settings["budget_tokens"]
     )
-    wanted = GenerateOptions(settings["lang"], count, seed=settings["seed"], max_tokens=settings["max_tokens"])
+    names = ("method", "seed", "max_tokens", "use_cases", "roles", "temperature")
+    wanted = GenerateOptions(settings["lang"], count, **{key: settings[key] for key in names if key in settings})
     cache = directory.parent / "cache.sqlite"
     return generate(
         seeds, directory, endpoint, wanted, cache_path=cache, strict=bool(options.get("strict", False))
@@ -60,27 +70,11 @@ def test_rows_carry_their_lineage_and_add_up(tmp_path: Path, seeds: str) -> None
     known = {row["id"] for row in SEEDS}
     for row in kept:
         lineage = row["lineage"]
-        assert lineage["prompt_hash"] == load_prompts("en")["generate"].hash
+        assert lineage["prompt_hash"] == load_prompts("en")["alpaca"].hash
         assert len(lineage["seeds"]) == 3
         assert set(lineage["seeds"]) <= known | {other["id"] for other in kept}
         assert row["id"].startswith(f"en-{lineage['request_key'][:16]}")
         assert lineage["model"] == "m"
-
-
-def test_machine_examples_join_after_the_first_round(tmp_path: Path, seeds: str) -> None:
-    def reply(messages: list[dict[str, str]]) -> str:
-        tasks = [f"Instruction: {words(f'{messages}{number}', 7)}\nOutput: fine" for number in range(2)]
-        return "\n\n".join(tasks)  # fewer than asked, so that several rounds are needed
-
-    with chat_server(reply=reply) as server:
-        run(seeds, tmp_path / "out", server.url, count=30)
-    known = {row["id"] for row in SEEDS}
-    machine = {}
-    for row in read_conversations([tmp_path / "out" / "conversations.jsonl"]):
-        machine.setdefault(row["lineage"]["round"], set()).add(len(set(row["lineage"]["seeds"]) - known))
-    assert machine.pop(1) == {0}
-    assert set(machine) >= {2, 3}
-    assert all(counts == {1} for counts in machine.values())
 
 
 def test_the_same_rows_for_any_concurrency_and_order_of_replies(tmp_path: Path, seeds: str) -> None:
@@ -94,7 +88,7 @@ def test_the_same_rows_for_any_concurrency_and_order_of_replies(tmp_path: Path, 
                 seeds,
                 directory,
                 Endpoint(url, "m", concurrency=concurrency, backoff=0.02),
-                GenerateOptions("en", 60),
+                GenerateOptions("en", 200, use_cases="none"),
                 cache_path=tmp_path / f"cache{number}",
             )
         # Request keys hold the server's address, which differs by its port.
@@ -141,10 +135,20 @@ def test_every_dropped_task_has_its_reason(tmp_path: Path, seeds: str) -> None:
     near = next(row for row in rows(tmp_path / "out" / "removed.jsonl") if row["reason"] == "not_novel")
     assert near["similar_to"] == "s3"
     assert near["rouge_l"] == 1.0
+    assert near["lineage"]["nearest"][0] == ["s3", 1.0]
+    for row in rows(tmp_path / "out" / "conversations.jsonl"):
+        scores = [score for _, score in row["lineage"]["nearest"]]
+        assert scores == sorted(scores, reverse=True)
+        assert len(scores) <= 10
+        assert all(score <= 0.7 for score in scores)
 
 
 def test_a_cut_reply_loses_only_its_last_task(tmp_path: Path, seeds: str) -> None:
-    with chat_server() as server:
+    def reply(messages: list[dict[str, str]]) -> str:
+        tasks = (f"Instruction: {words(f'{messages}{number}', 8)}\nOutput: fine\n" for number in range(20))
+        return "\n".join(tasks)  # of 10 words each
+
+    with chat_server(reply=reply) as server:
         manifest, _ = run(seeds, tmp_path / "out", server.url, count=15, max_tokens=100)
     assert manifest["reasons"]["cut_by_length"] == manifest["usage"]["requests"]
     for row in rows(tmp_path / "out" / "conversations.jsonl"):
@@ -248,5 +252,5 @@ def test_wrong_arguments(tmp_path: Path, seeds: str) -> None:
 
 def test_a_round_asks_for_what_is_missing(tmp_path: Path, seeds: str) -> None:
     with chat_server() as server:
-        manifest, _ = run(seeds, tmp_path / "out", server.url, count=ROUND_REQUESTS * TASKS_PER_REQUEST // 4)
+        manifest, _ = run(seeds, tmp_path / "out", server.url, count=ROUND_REQUESTS * METHODS["alpaca"].asked // 4)
         assert ROUND_REQUESTS / 4 <= manifest["usage"]["requests"] <= ROUND_REQUESTS / 2

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from instruct.elimination import answer_fault, is_equal, leaks_prompt, without_label
 from instruct.evolve import INPUT_FORMATS, OPERATIONS
 from instruct.filters import task_fault
+from instruct.generate import PROMPTS as GENERATE_PROMPTS
 from instruct.language import length, rules
 from instruct.prompt import Prompt, load_prompts
 from instruct.tasks import Task, parse, render
@@ -151,7 +152,7 @@ def test_labels_before_an_evolution_are_dropped() -> None:
 
 
 def test_every_language_has_all_prompts() -> None:
-    needed = {"generate", "equality", "answer", *OPERATIONS}
+    needed = {"equality", "answer", *OPERATIONS, *(name for names in GENERATE_PROMPTS.values() for name in names)}
     hashes = set()
     for language in ("en", "zh"):
         prompts = load_prompts(language)

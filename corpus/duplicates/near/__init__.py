@@ -1,0 +1,1 @@
+"""Near duplicates: sets of word n-grams, their signatures, verified pairs, stars."""

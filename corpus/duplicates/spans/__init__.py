@@ -1,0 +1,1 @@
+"""Repeated spans of characters or words, taken out of documents."""

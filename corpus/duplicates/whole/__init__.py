@@ -1,0 +1,1 @@
+"""Duplicates of whole documents: signing, clusters, which one is kept, evidence."""
