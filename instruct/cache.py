@@ -12,7 +12,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -32,7 +32,8 @@ _TOGETHER = 500  # keys in one look-up
 class StoredReply:
     """What an endpoint answered: text, how it ended, a refusal if it gave one, and its token counts.
 
-    Of the prompt's tokens the endpoint had `cached_tokens` in a cache of its own.
+    Of the prompt's tokens the endpoint had `cached_tokens` in a cache of its own. `logprobs`, where a request
+    asked for them, has for each token of the reply its text and the log-probabilities of the likeliest ones.
     """
 
     text: str
@@ -41,6 +42,7 @@ class StoredReply:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached_tokens: int = 0
+    logprobs: list[tuple[str, dict[str, float]]] = field(default_factory=list)
 
 
 @lru_cache(maxsize=64)

@@ -12,11 +12,14 @@ def app() -> typer.Typer:
     from instruct.commands.decontaminate import decontaminate
     from instruct.commands.evolve import evolve
     from instruct.commands.generate import generate
+    from instruct.commands.judge import judge
+    from instruct.commands.score import score
+    from instruct.commands.select import select
     from instruct.commands.template import template
 
     return program(
         "Instruction and conversation data, from documents, seeds and models.",
-        (template, clean, convert, generate, evolve, decontaminate),
+        (template, clean, convert, generate, evolve, score, select, decontaminate, judge),
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,7 +49,7 @@ class Reply:
 
     cut_by_length, refused, empty_reply, request_failed (after all attempts), request_rejected (the endpoint
     found a fault in it), budget_spent. `detail` explains the last three. Of the prompt's tokens
-    `cached_tokens` came from the endpoint's own cache.
+    `cached_tokens` came from the endpoint's own cache; `logprobs` as in `StoredReply`.
     """
 
     key: str
@@ -59,6 +60,7 @@ class Reply:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    logprobs: Sequence[tuple[str, Mapping[str, float]]] = ()
 
 
 def content_of(endpoint: Endpoint, request: Request) -> dict[str, Any]:
@@ -108,7 +110,23 @@ def stored_reply(completion: Any) -> StoredReply:
         prompt_tokens=prompt if isinstance(prompt, int) else None,
         completion_tokens=completed if isinstance(completed, int) else None,
         cached_tokens=min(cached, prompt) if isinstance(cached, int) and isinstance(prompt, int) else 0,
+        logprobs=_logprobs(choice.get("logprobs")),
     )
+
+
+def _logprobs(value: Any) -> list[tuple[str, dict[str, float]]]:
+    """The likeliest tokens at each place of a reply; none where the endpoint does not tell."""
+    if not value:
+        return []
+    try:
+        return [(_valid(entry["token"]), _finite(entry["top_logprobs"])) for entry in value["content"]]
+    except (LookupError, TypeError, ValueError):
+        return []
+
+
+def _finite(likeliest: Any) -> dict[str, float]:
+    pairs = [(_valid(one["token"]), float(one["logprob"])) for one in likeliest]
+    return {token: value for token, value in pairs if math.isfinite(value)}
 
 
 def _valid(text: Any) -> str:
@@ -126,4 +144,4 @@ def reply_of(key: str, stored: StoredReply) -> Reply:
     elif not text.strip():
         reason = "empty_reply"
     tokens = (stored.prompt_tokens or 0, stored.completion_tokens or 0, stored.cached_tokens)
-    return Reply(key, text, stored.finish_reason, reason, detail, *tokens)
+    return Reply(key, text, stored.finish_reason, reason, detail, *tokens, stored.logprobs)

@@ -1,4 +1,4 @@
-"""Prompts kept in files: `prompts/<language>.yaml`, filled in and hashed for lineage."""
+"""Prompts kept in files, `<language>.yaml` in `prompts/` and its folders: filled in, and hashed for lineage."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Prompt:
         return tuple({"role": role, "content": content} for role, content in filled if content)
 
 
-def load_prompts(language: str) -> dict[str, Prompt]:
-    """The prompts of a language by name. Raises ZeroToOneError for a language that has none."""
+def load_prompts(language: str, folder: str = "") -> dict[str, Prompt]:
+    """The prompts of a language by name, of a folder of `prompts/`. Raises ZeroToOneError for another language."""
     if language not in LANGUAGES:
         raise ZeroToOneError(f"no prompts for the language `{language}`; there are {', '.join(LANGUAGES)}")
-    return _read(_DIRECTORY / f"{language}.yaml")
+    return _read(_DIRECTORY / folder / f"{language}.yaml")
 
 
 @cache

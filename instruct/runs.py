@@ -81,7 +81,7 @@ def print_run(title: str, manifest: Manifest, output: Path, tally: Tally | None,
     rows = {
         **manifest["counts"],
         "reasons": manifest["reasons"],
-        **{name: manifest[name] for name in ("rounds", "stopped", "use_cases") if name in manifest},
+        **{name: manifest[name] for name in ("rounds", "stopped", "use_cases", "scores") if name in manifest},
         "tokens": usage["prompt_tokens"] + usage["completion_tokens"],
         **summary_rows(manifest.get("costs", {"stages": {}})),
         **({"spent": money(sent.cost, sent.price.currency)} if sent.price else {}),

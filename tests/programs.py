@@ -129,6 +129,8 @@ def make_all(folder: Path) -> Path:
     pl.DataFrame(documents(61)).write_parquet(folder / "other.parquet")
     write_jsonl(folder / "docs.jsonl", [*documents(60)])
     write_jsonl(folder / "conversations.jsonl", [*conversations(40)])
+    write_jsonl(folder / "scored.jsonl", [{**row, "scores": {"quality": 1}} for row in conversations(40)])
+    write_judged(folder)
     (folder / "pages.warc").write_bytes(crawl(20))
     write_arpa(folder / "tiny.arpa")
     docs, shards, one = folder / "docs.parquet", folder / "shards", ["--workers", 1]
@@ -146,6 +148,14 @@ def make_all(folder: Path) -> Path:
         outcome = call(str(program), *arguments)
         assert outcome.status == 0, outcome.err
     return folder
+
+
+def write_judged(folder: Path) -> None:
+    """Questions and a judge's replies to two systems, in both orders."""
+    write_jsonl(folder / "questions.jsonl", [{"id": number, "text": f"What is {number}?"} for number in range(40)])
+    orders = (["new", "old"], "8 6"), (["old", "new"], "6 8")
+    replies = [{"id": n, "systems": systems, "text": text} for n in range(40) for systems, text in orders]
+    write_jsonl(folder / "replies.jsonl", [*replies])
 
 
 def kinds(folder: Path) -> list[object]:
@@ -176,6 +186,9 @@ def writing_verbs(good: Path) -> dict[str, list[object]]:
         "report": ["corpus", "report", good / "filtered"],
         "template": ["instruct", "template", docs, *ONE],
         "convert": ["instruct", "convert", chats, "--to", "alpaca"],
+        "judge": ["instruct", "judge", good / "questions.jsonl", "--replies", good / "replies.jsonl"],
+        "measure": ["instruct", "score", chats, "--measure", "length"],
+        "select": ["instruct", "select", good / "scored.jsonl", "--by", "quality"],
         "clean": ["instruct", "clean", chats, "--max-tokens", "50", *ONE],
         "decontaminate_chats": ["instruct", "decontaminate", chats, "--against", good / "wanted.parquet", *ONE],
         "plan": ["mixtures", "plan", good / "shards", "--tokens", "10K"],

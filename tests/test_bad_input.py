@@ -342,6 +342,9 @@ WRONG_USAGE = {
         ["--seed", "-1"],
     ],
     "evaluate": [["--replies", "-1"]],
+    "judge": [["--mode", "x"], ["--reference", "x"], ["--answers", "x"], ["--lang", "x"], ["--model", "m"]],
+    "measure": [["--measure", "x"], ["--measure", "ifd"], ["--measure", "quality"], ["--estimate"]],
+    "select": [["--count", "0"], ["--distance", "2"], ["--diversity", "x"], ["--quota", "x"]],
     "report": [],
 }
 
@@ -371,11 +374,12 @@ def broken_conversations() -> list[tuple[str, bytes, str]]:
     ]
 
 
-@pytest.mark.parametrize("verb", ["sft", "convert", "clean", "decontaminate_chats", "evaluate"])
+@pytest.mark.parametrize("verb", ["sft", "convert", "clean", "decontaminate_chats", "evaluate", "measure"])
 def test_broken_conversations(verb: str, good: Path, tmp_path: Path) -> None:
     commands: dict[str, list[object]] = {
         "sft": ["train", "sft", "--base", good / "base", *SMALL, "--epochs", "1"],
         "convert": ["instruct", "convert", "--to", "alpaca"],
+        "measure": ["instruct", "score", "--measure", "length"],
         "clean": ["instruct", "clean", *ONE],
         "decontaminate_chats": ["instruct", "decontaminate", "--against", good / "wanted.parquet", *ONE],
         "evaluate": ["train", "evaluate", good / "tuned", "--conversations"],
@@ -413,11 +417,14 @@ def broken_models(good: Path, folder: Path) -> dict[str, Path]:
 
 
 def test_what_is_no_model(good: Path, tmp_path: Path) -> None:
+    rows, near = good / "scored.jsonl", ["--by", "quality", "--diversity", "embedding", "--embedding-model"]
     for name, place in broken_models(good, tmp_path).items():
         runs = [
             call("train", "chat", place, "--prompt", "hello"),
             call("train", "evaluate", place),
             call("train", "sft", good / "conversations.jsonl", "--base", place, "-o", tmp_path / "out", *SMALL),
+            call("instruct", "score", rows, "--measure", "ifd", "--causal-model", place, "-o", tmp_path / "a"),
+            call("instruct", "select", rows, *near, place, "-o", tmp_path / "b"),
         ]
         for outcome in runs:
             assert outcome.status == 1, (name, outcome)

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 
 from corpus.core.files import stable_fraction
 from corpus.core.shards import DomainShard
-from train.scoring import context_length, sequence_nll
+from corpus.tokens.scoring import context_length, sequence_nll
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from corpus.core.errors import ZeroToOneError
+from corpus.tokens.scoring import context_length
 from corpus.tokens.tokenizer import TURN_END, TURN_START
 from train.chat_encoding import ChatEncoder, EncodingError, Messages, PlainText, TemplateEncoder, chat_encoder
 from train.generation import Sampling, TextStream, generate
-from train.scoring import context_length
 
 _ROOM_FOR_REPLY = 4  # the prompt may fill the context but for a fourth
 

@@ -19,6 +19,7 @@ from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.files import file_hash, read_json, stable_fraction, write_json
 from corpus.core.output import claim_output
 from corpus.core.shards import Shards, open_shards
+from corpus.tokens.scoring import context_length, sequence_nll
 from corpus.tokens.tokenizer import tokenizer_hash
 from train.bits_per_byte import Documents, sample_documents, score_documents, total
 from train.chat import is_tuned, prompt_ids, stop_ids
@@ -26,7 +27,6 @@ from train.chat_data import EncodedConversation, SetAside, conversation_files, e
 from train.chat_encoding import ChatEncoder, PlainText, chat_encoder
 from train.generation import Sampling, generate
 from train.saved_model import model_folder, open_model, open_tokenizer
-from train.scoring import context_length, sequence_nll
 
 Result = dict[str, Any]
 

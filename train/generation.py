@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from train.scoring import context_length
+from corpus.tokens.scoring import context_length
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from corpus.core.console import log, progress
 from corpus.core.conversations import write_conversations
 from corpus.core.errors import UsageError, ZeroToOneError
 from corpus.core.files import file_hash, read_json, text_hash, write_atomically, write_json
+from corpus.tokens.scoring import context_length, sequence_nll, tokens_at_once
 from train.chat_data import (
     EncodedConversation,
     SetAside,
@@ -32,7 +33,6 @@ from train.models import check_isolation
 from train.packing import Plan, plan_steps
 from train.run_directory import open_run, recorded_parameters, relative_path, set_threads
 from train.saved_model import model_folder, open_model
-from train.scoring import context_length, sequence_nll, tokens_at_once
 
 _WARMUP_SHARE = 0.03
 _LAST_RATE_SHARE = 0.1

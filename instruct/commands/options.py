@@ -20,6 +20,7 @@ from instruct.prices import Price, price_of
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="Directory to write.")]
 Model = Annotated[str, typer.Option(help="The model's name at the endpoint.")]
+OptionalModel = Annotated[str | None, typer.Option(help="The judge's name at the endpoint.")]
 BaseUrl = Annotated[
     str,
     typer.Option(
@@ -134,13 +135,26 @@ def _asking(
 
 def asks_a_model(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command, in place of its parameter `asking`, the options of all that asks a model."""
+    return _with_options(command, optional=False)
+
+
+def may_ask_a_model(command: Callable[..., None]) -> Callable[..., None]:
+    """The same for a command that need not ask one: without --model its parameter `asking` is None."""
+    return _with_options(command, optional=True)
+
+
+def _with_options(command: Callable[..., None], *, optional: bool) -> Callable[..., None]:
     own = inspect.signature(command, eval_str=True).parameters
-    shared = inspect.signature(_asking, eval_str=True).parameters
+    shared = dict(inspect.signature(_asking, eval_str=True).parameters)
+    if optional:
+        shared["model"] = shared["model"].replace(default=None, annotation=OptionalModel)
 
     @functools.wraps(command)
     def with_options(**given: Any) -> None:
-        asking = _asking(**{name: given.pop(name) for name in shared})
-        command(asking=asking, **given)
+        chosen = {name: given.pop(name) for name in shared}
+        if chosen["model"] is None and chosen["estimate"]:
+            raise UsageError("--estimate needs --model")
+        command(asking=None if chosen["model"] is None else _asking(**chosen), **given)
 
     parameters = [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)

@@ -112,7 +112,7 @@ class ChatServer:
         return {
             "id": "x",
             "object": "chat.completion",
-            "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+            "choices": [{"index": 0, "message": message, "finish_reason": finish, **fault.get("choice", {})}],
             "usage": {**usage, **fault.get("usage", {})},
         }
 

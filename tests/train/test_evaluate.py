@@ -14,9 +14,9 @@ from transformers import AutoTokenizer
 
 from corpus.core.errors import ZeroToOneError
 from corpus.core.shards import open_shards, write_domain, write_shards_manifest
+from corpus.tokens import scoring
 from corpus.tokens.tokenizer import tokenizer_hash
 from tests.train.micro import micro_bloom, micro_llama, save_base, save_micro_tokenizer, turns, write_lines
-from train import scoring
 from train.bits_per_byte import Documents, document_windows, sample_documents, score_documents
 from train.evaluate import EvaluationConfig, evaluate, read_prompts
 from train.saved_model import open_model
