@@ -7,6 +7,7 @@ from corpus.core.console import program, run
 
 def app() -> typer.Typer:
     """The program. Its verbs are imported here, where `run` already answers Ctrl-C."""
+    from instruct.commands.answer import answer
     from instruct.commands.clean import clean
     from instruct.commands.convert import convert
     from instruct.commands.decontaminate import decontaminate
@@ -16,7 +17,7 @@ def app() -> typer.Typer:
 
     return program(
         "Instruction and conversation data, from documents, seeds and models.",
-        (template, clean, convert, generate, evolve, decontaminate),
+        (template, clean, convert, generate, evolve, answer, decontaminate),
     )
 
 
