@@ -14,10 +14,11 @@ def app() -> typer.Typer:
     from instruct.commands.evolve import evolve
     from instruct.commands.generate import generate
     from instruct.commands.template import template
+    from instruct.commands.translate import translate
 
     return program(
         "Instruction and conversation data, from documents, seeds and models.",
-        (template, clean, convert, generate, evolve, answer, decontaminate),
+        (template, clean, convert, generate, evolve, answer, translate, decontaminate),
     )
 
 
