@@ -41,9 +41,9 @@ _CODE_MORE = re.compile(
     r"|[\w.\[\]]+\s*[-+*/]?=\s*\S"
 )
 _NUMBER = re.compile(r"(?<!⟦#)(?<![A-Za-z_\d.,])\d+(?:[.,:/–-]\d+)*(?![A-Za-z_\d])")
-_LIST_ITEM = re.compile(r"[ \t]*\d{1,3}[.)、．）]")
+_LIST_ITEM = re.compile(r"[ \t]*\d{1,3}[.)、．）](?!\d)")
 _MARK = re.compile(r"[⟦〚【\[]{1,2}\s{0,5}#\s{0,5}(\d{1,6})\s{0,5}[⟧〛】\]]{1,2}")
-_WRAPPED = re.compile(r"⟦\s*([^⟦⟧#\n]{1,60}?)\s*⟧")
+_WRAPPED = re.compile(r"⟦([^⟦⟧#\n]+)⟧")
 _THOUSANDS = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
 
 
@@ -139,7 +139,7 @@ def restore(translation: str, protected: Protected) -> Restored:
     wanted = Counter(range(1, len(protected.pieces) + 1))
     found = Counter(int(number) for number in _MARK.findall(translation))
     faults = [f"⟦#{number}⟧" for number in sorted((wanted - found) + (found - wanted))]
-    outside = _WRAPPED.sub(r"\1", _MARK.sub(" ", translation))
+    outside = _unwrapped(_MARK.sub(" ", translation))
     missing = Counter(map(value, protected.numbers)) - Counter(map(value, numbers_in(outside)))
     faults += [f"⟦{number}⟧" for number in dict.fromkeys(protected.numbers) if missing[value(number)]]
     faults += list(dict.fromkeys(re.findall("[⟦⟧]", outside)))
@@ -148,8 +148,12 @@ def restore(translation: str, protected: Protected) -> Restored:
         number = int(mark[1])
         return protected.pieces[number - 1] if 1 <= number <= len(protected.pieces) else mark[0]
 
-    text = _MARK.sub(piece, _WRAPPED.sub(r"\1", translation))
+    text = _MARK.sub(piece, _unwrapped(translation))
     return Restored(text, tuple(faults))
+
+
+def _unwrapped(text: str) -> str:
+    return _WRAPPED.sub(lambda found: found[1].strip(), text)
 
 
 def numbers_in(text: str) -> list[str]:

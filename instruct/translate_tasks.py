@@ -12,9 +12,9 @@ from instruct.target_languages import target_languages
 
 _EN = (
     r"spell(?:ing|ed|s|check)?|mis-?spell(?:ed|ing|ings)?|typos?|rhym(?:e|es|ed|ing)|alliterations?|anagrams?"
-    r"|palindromes?|acrostics?|puns?|tongue[- ]twisters?|wordplay|word games?|play on words|limericks?|haikus?"
+    r"|acrostics?|puns?|tongue[- ]twisters?|wordplay|word games?|play on words|limericks?|haikus?"
     r"|syllables?|homophones?|homonyms?|synonyms?|antonyms?|prefix(?:es)?|suffix(?:es)?|acronyms?|etymology"
-    r"|grammar|grammatical(?:ly)?|punctuat(?:e|ion)|capitali[sz](?:e|ed|ation)|upper ?case|lower ?case"
+    r"|grammar|grammatical(?:ly)?|punctuat(?:e|ion)|capitali[sz](?:e|ed|ation)"
     r"|parts? of speech|nouns?|verbs?|adjectives?|adverbs?|pronouns?|prepositions?|conjunctions?"
     r"|conjugat(?:e|ion)|(?:past|present|future) (?:tense|participle)|plural forms?|(?:active|passive) voice"
     r"|translat(?:e|es|ed|ing|ions?)|pronounc(?:e|ed)|pronunciation|idioms?|crosswords?|hangman|word ladders?"
@@ -24,8 +24,8 @@ _EN = (
     r"|(?:edit|correct|fix|proofread)\b[^.?!\n]{0,40}\b(?:sentences?|errors?)"
 )
 _ZH = (
-    "押韵|押.{0,4}韵|韵脚|平仄|对仗|对联|上联|下联|绝句|律诗|藏头诗|回文|绕口令|谐音|双关|歇后语|成语|俗语|谚语|字谜|灯谜|猜字"
-    "|错别字|错字|拼音|读音|声调|多音字|偏旁|部首|笔画|笔顺|繁体|简体|组词|造句|量词|词性|同义词|近义词|反义词|主语|谓语|宾语|定语"
+    "押韵|押.{0,4}韵|韵脚|平仄|对仗|对联|上联|下联|绝句|律诗|藏头诗|绕口令|谐音|双关|歇后语|成语|俗语|谚语|字谜|灯谜|猜字"
+    "|错别字|错字|拼音|读音|声调|多音字|偏旁|部首|笔画|笔顺|繁体|简体|(?<!每)组词|造句|量词|词性|同义词|近义词|反义词|主语|谓语|宾语|定语"
     "|状语|语法|病句|标点|断句|文言文|白话文|方言|翻译|译成|译为|润色|校对|首字母|大小写"
 )
 _LONGEST = 2000  # characters of an instruction that are looked at
