@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _FENCE = r"^[ \t]*(?P<fence>`{3,}|~{3,})[\s\S]*?(?:^[ \t]*(?P=fence)[ \t]*$|\Z)"
+_MARK_AS_WRITTEN = r"(?:⟦|\[\[?|【|〚)\s{0,5}#\s{0,5}(\d{1,6})\s{0,5}(?:⟧|\]\]?|】|〛)"
 _KEPT = re.compile(
     "|".join(
         (
@@ -24,7 +25,7 @@ _KEPT = re.compile(
             r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}",
             r"</?[A-Za-z][^<>\n]{0,200}>|<!--.{0,500}?-->",
             r"\{\{[^{}\n]{1,60}\}\}|\$?\{[\w.:]{0,60}\}|%\(\w{1,60}\)[sdfr]|%[sdfr]\b|\[[A-Z][A-Z0-9_]{1,40}\]",
-            r"[\[【〚]{1,2}\s{0,5}#\s{0,5}\d{1,6}\s{0,5}[\]】〛]{1,2}|[⟦⟧]",  # looks like a mark
+            rf"{_MARK_AS_WRITTEN}|[⟦⟧]",
         )
     ),
     re.MULTILINE,
@@ -42,7 +43,7 @@ _CODE_MORE = re.compile(
 )
 _NUMBER = re.compile(r"(?<!⟦#)(?<![A-Za-z_\d.,])\d+(?:[.,:/–-]\d+)*(?![A-Za-z_\d])")
 _LIST_ITEM = re.compile(r"[ \t]*\d{1,3}[.)、．）](?!\d)")
-_MARK = re.compile(r"[⟦〚【\[]{1,2}\s{0,5}#\s{0,5}(\d{1,6})\s{0,5}[⟧〛】\]]{1,2}")
+_MARK = re.compile(_MARK_AS_WRITTEN)
 _WRAPPED = re.compile(r"⟦([^⟦⟧#\n]+)⟧")
 _THOUSANDS = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
 

@@ -11,7 +11,8 @@ from instruct.translate_marks import numbers_in, protect, restore, value, withou
 PIECES = [
     "```python\nx = 1\n```", "`x = 10`", "https://a.org/b?c=1", "me@example.org", "{name}", "%s", "<b>", "3",
     "1.5", "10:30", "⟦", "⟧", "[#1]", "⟦#2⟧", "word", "字", "，", ". ", "\n", "\n\n", "1. ", "$x^2$", "$5",
-    "2,500", "def f(a):", "    return a", "# one", "٣", "GPT-4", "[USER_NAME]", "\u2028", "~~~", "\\(a\\)", "％", "５",
+    "2,500", "def f(a):", "    return a", "# one", "٣", "GPT-4", "[USER_NAME]", "\u2028", "~~~", "\\(a\\)", "％",
+    "５", "[⟦",
 ]  # fmt: skip
 TEXT = st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=12).map(" ".join)
 
