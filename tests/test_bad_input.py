@@ -22,6 +22,7 @@ from tests.programs import (
     SMALL,
     WRITING,
     Outcome,
+    asking,
     call,
     conversations,
     crawl,
@@ -332,6 +333,14 @@ WRONG_USAGE = {
     ],
     "evaluate": [["--replies", "-1"]],
     "report": [],
+    "evolve": [
+        ["--rounds", "0"],
+        ["--operations", "x"],
+        ["--breadth", "2"],
+        ["--operations", "code", "--breadth", "1"],
+    ],
+    "answer": [["--samples", "0"], ["--pick", "judge"], ["--rounds", "x"], ["--judge-model", "j"]],
+    "translate": [["--to", "klingon"], ["--mode", "x"], ["--max-tokens", "0"]],
 }
 
 
@@ -360,12 +369,15 @@ def broken_conversations() -> list[tuple[str, bytes, str]]:
     ]
 
 
-@pytest.mark.parametrize("verb", ["sft", "convert", "evaluate"])
+@pytest.mark.parametrize("verb", ["sft", "convert", "evaluate", "evolve", "answer", "translate"])
 def test_broken_conversations(verb: str, good: Path, tmp_path: Path) -> None:
     commands: dict[str, list[object]] = {
         "sft": ["train", "sft", "--base", good / "base", *SMALL, "--epochs", "1"],
         "convert": ["instruct", "convert", "--to", "alpaca"],
         "evaluate": ["train", "evaluate", good / "tuned", "--conversations"],
+        "evolve": ["instruct", "evolve", "--rounds", "1", *asking(good)],
+        "answer": ["instruct", "answer", *asking(good)],
+        "translate": ["instruct", "translate", "--to", "zh", *asking(good)],
     }
     command = commands[verb]
     for name, content, expected in broken_conversations():
