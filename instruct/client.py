@@ -67,8 +67,10 @@ class ChatClient:
         """With `beside`, the client of another model, both spend from that one's budget and count in its tally."""
         self.endpoint = endpoint
         self.cache = cache
-        self.tally = beside.tally if beside else Tally(price=endpoint.effective_price)
-        self.budget = beside.budget if beside else Budget(endpoint.limit.amount if endpoint.limit else None)
+        self.tally: Tally = beside.tally if beside else Tally(price=endpoint.effective_price)
+        self.budget: Budget = (
+            beside.budget if beside else Budget(endpoint.limit.amount if endpoint.limit else None)
+        )
         self._openai = openai.AsyncOpenAI(
             api_key=endpoint.api_key or "none", base_url=endpoint.base_url, max_retries=0, timeout=endpoint.timeout
         )

@@ -1,6 +1,7 @@
 """`instruct translate` against a real server: both ways, drawn languages, marks, languages, tasks left out."""
 
 import json
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from instruct.target_languages import (
 from instruct.translate import TranslateOptions, translate_command
 from instruct.translate_tasks import hinges_on_language, says_yes
 from tests.instruct.chat_server import chat_server, digest
+from tests.instruct.test_evolve import cached_prompts
+from tests.programs import start
 
 ZH = "请用通俗易懂的方式说明这件事情的来龙去脉，"
 DE = "Bitte erkläre mir diese Angelegenheit von Anfang an so einfach wie möglich, damit ich sie verstehe"
@@ -330,6 +333,35 @@ def test_faults_lose_nothing(tmp_path: Path) -> None:
     assert len(rows(tmp_path / "a" / "out")) == 30
     for name in ("conversations.jsonl", "removed.jsonl"):
         assert (tmp_path / "a/out" / name).read_bytes() == (tmp_path / "b/out" / name).read_bytes()
+
+
+def test_after_kill_9_no_completed_request_is_sent_again(tmp_path: Path) -> None:
+    own = [conversation(f"c{number}", f"Why {number} or `x`?", f"{number} of 9.") for number in range(20)]
+    source = write(tmp_path / "in.jsonl", own)
+    with chat_server(delay=0.01, reply=model) as server:
+        run(source, tmp_path / "whole" / "out", server.url)
+        total = len(server.completed)
+        options = ["--to", "zh", "--model", "m", "--base-url", server.url, "--concurrency", "4"]
+        command = ["translate", source, "-o", tmp_path / "out", "--cache", tmp_path / "cache", *options]
+        for kill_at in (5, 30):
+            server.completed.clear()
+            process = start("instruct", *command)
+            deadline = time.monotonic() + 60
+            while len(server.completed) < kill_at and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.005)
+            process.kill()
+            process.communicate()
+        time.sleep(0.05)  # the last replies to the killed program
+        cached = cached_prompts(tmp_path / "cache")
+        assert len(cached) >= 25
+        server.attempts.clear()
+        process = start("instruct", *command)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+        assert not set(cached) & set(server.attempts)
+        assert server.requests() == total - len(cached)
+    for name in ("conversations.jsonl", "removed.jsonl"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole/out" / name).read_bytes()
 
 
 @pytest.mark.parametrize(
