@@ -7,6 +7,7 @@ from corpus.core.console import program, run
 
 def app() -> typer.Typer:
     """The program. Its verbs are imported here, where `run` already answers Ctrl-C."""
+    from instruct.commands.answer import answer
     from instruct.commands.clean import clean
     from instruct.commands.convert import convert
     from instruct.commands.decontaminate import decontaminate
@@ -16,10 +17,23 @@ def app() -> typer.Typer:
     from instruct.commands.score import score
     from instruct.commands.select import select
     from instruct.commands.template import template
+    from instruct.commands.translate import translate
 
     return program(
         "Instruction and conversation data, from documents, seeds and models.",
-        (template, clean, convert, generate, evolve, score, select, decontaminate, judge),
+        (
+            template,
+            clean,
+            convert,
+            generate,
+            evolve,
+            answer,
+            translate,
+            score,
+            select,
+            decontaminate,
+            judge,
+        ),
     )
 
 

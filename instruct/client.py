@@ -63,11 +63,14 @@ Result = TypeVar("Result")
 class ChatClient:
     """Sends requests to one endpoint; use it as an asynchronous context manager."""
 
-    def __init__(self, endpoint: Endpoint, cache: RequestCache) -> None:
+    def __init__(self, endpoint: Endpoint, cache: RequestCache, beside: ChatClient | None = None) -> None:
+        """With `beside`, the client of another model, both spend from that one's budget and count in its tally."""
         self.endpoint = endpoint
         self.cache = cache
-        self.tally = Tally(price=endpoint.effective_price)
-        self.budget = Budget(endpoint.limit.amount if endpoint.limit else None)
+        self.tally: Tally = beside.tally if beside else Tally(price=endpoint.effective_price)
+        self.budget: Budget = (
+            beside.budget if beside else Budget(endpoint.limit.amount if endpoint.limit else None)
+        )
         self._openai = openai.AsyncOpenAI(
             api_key=endpoint.api_key or "none", base_url=endpoint.base_url, max_retries=0, timeout=endpoint.timeout
         )
@@ -243,7 +246,7 @@ class ChatClient:
         self._rejected_in_a_row = 0
         self._circuit.succeeded()
         self.tally.waiting = ""
-        self.tally.add(stored)
+        self.tally.add(stored, self.endpoint.effective_price)
         return stored
 
     def _note(self, key: str, failure: Failure, probe: bool) -> None:

@@ -31,14 +31,14 @@ class Tally:
     price: Price | None = None
     waiting: str = ""
 
-    def add(self, stored: StoredReply) -> None:
-        """Count a reply that was paid."""
+    def add(self, stored: StoredReply, price: Price | None) -> None:
+        """Count a reply that was paid at a price."""
         prompt, completion = stored.prompt_tokens or 0, stored.completion_tokens or 0
         self.prompt_tokens += prompt
         self.completion_tokens += completion
         self.cached_tokens += stored.cached_tokens
-        if self.price:
-            self.cost += self.price.cost(prompt, completion, stored.cached_tokens)
+        if price:
+            self.cost += price.cost(prompt, completion, stored.cached_tokens)
 
     def text(self) -> str:
         """A line for the progress display."""
@@ -55,7 +55,8 @@ class Tally:
 class Usage:
     """Requests and tokens that rows rest on, whether paid in this run or an earlier one, in all and by stage.
 
-    A request that several rows share counts once.
+    A request that several rows share counts once. `prices` has those of stages that another model did; then all is
+    added by stage.
     """
 
     requests: int = 0
@@ -64,6 +65,7 @@ class Usage:
     completion_tokens: int = 0
     cached_tokens: int = 0
     stages: dict[str, Usage] = field(default_factory=dict)
+    prices: dict[str, Price] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set, repr=False, compare=False)
 
     def add(self, reply: Reply, stage: str = "") -> None:
@@ -89,7 +91,10 @@ class Usage:
         return self.prompt_tokens + self.completion_tokens
 
     def cost(self, price: Price) -> Decimal:
-        """What its tokens cost by a price."""
+        """What its tokens cost by a price, and stages with one of their own by that."""
+        if self.prices:
+            costs_by_stage = (stage.cost(self.prices.get(name, price)) for name, stage in self.stages.items())
+            return sum(costs_by_stage, Decimal(0))
         return price.cost(self.prompt_tokens, self.completion_tokens, self.cached_tokens)
 
     def numbers(self) -> dict[str, int]:
@@ -107,7 +112,8 @@ def costs(usage: Usage, kept: int, price: Price | None) -> dict[str, Any]:
     if price:
         found["currency"] = price.currency
     found["stages"] = {
-        name: {"requests": stage.requests, **_line(stage, kept, price)} for name, stage in usage.stages.items()
+        name: {"requests": stage.requests, **_line(stage, kept, usage.prices.get(name, price))}
+        for name, stage in usage.stages.items()
     }
     return found
 

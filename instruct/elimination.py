@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from instruct.language import length, rules, units
 
@@ -20,10 +21,10 @@ def without_label(text: str) -> str:
     return _LABEL.sub("", text, count=1).strip()
 
 
-def leaks_prompt(instruction: str, parent: str, language: str) -> bool:
-    """Whether an evolved instruction speaks with the prompt's own words, which its parent does not use."""
+def leaks_prompt(instruction: str, parent: str, leaks: Sequence[str]) -> bool:
+    """Whether an evolved instruction speaks with the prompt's own words (`leaks`) and its parent does not."""
     lower, known = instruction.lower(), parent.lower()
-    return any(leak in lower and leak not in known for leak in rules(language).leaks)
+    return any(leak in lower and leak not in known for leak in leaks)
 
 
 def is_equal(verdict: str) -> bool | None:

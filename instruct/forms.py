@@ -40,7 +40,7 @@ _OWN_KEYS = {
     "moss": ("conversation_id", "meta_instruction", "num_turns", "chat"),
 }
 _IDS = ("id", "conversation_id", "message_tree_id")
-_HELD_INPUT = "alpaca_input"  # in lineage: where an Alpaca row's input ends up, so that it can be parted again
+HELD_INPUT = "alpaca_input"  # in lineage: where an Alpaca row's input ends up, so that it can be parted again
 
 
 class FormError(ValueError):
@@ -155,7 +155,7 @@ def alpaca_messages(instruction: str, given: str, output: str) -> tuple[list[dic
     """
     question = f"{instruction}\n\n{given}" if given else instruction
     messages = [{"role": "user", "content": question}, {"role": "assistant", "content": output}]
-    return messages, {_HELD_INPUT: given} if given else {}
+    return messages, {HELD_INPUT: given} if given else {}
 
 
 def _extras(row: Mapping[str, Any], form: str) -> dict[str, Any]:
@@ -222,7 +222,7 @@ def _to_alpaca(messages: list[dict[str, Any]], lineage: dict[str, Any]) -> dict[
         raise FormError("system_turn_not_held")
     if len(messages) > 2:
         raise FormError("more_than_one_round")
-    question, given = messages[0]["content"], lineage.pop(_HELD_INPUT, "")
+    question, given = messages[0]["content"], lineage.pop(HELD_INPUT, "")
     if isinstance(given, str) and given and question.endswith(f"\n\n{given}"):
         return {
             "instruction": question.removesuffix(f"\n\n{given}"),

@@ -43,7 +43,6 @@ class LanguageRules:
     apology: re.Pattern[str]
     apology_length: int
     stop_words: frozenset[str]
-    leaks: tuple[str, ...]
 
 
 @cache
@@ -67,11 +66,7 @@ def _english() -> LanguageRules:
         apology=re.compile(r"\bsorry\b", re.IGNORECASE),
         apology_length=80,
         stop_words=frozenset(_EN_STOP_WORDS.split()),
-        leaks=(
-            "given prompt", "rewritten prompt", "created prompt", "harder version", "new version of the task",
-            "original task", "task below", "given task", "rewritten task", "evolved task",
-        ),
-    )  # fmt: skip
+    )
 
 
 def _chinese() -> LanguageRules:
@@ -84,11 +79,7 @@ def _chinese() -> LanguageRules:
         apology=re.compile("抱歉|对不起|很遗憾"),
         apology_length=130,
         stop_words=frozenset(_ZH_STOP_WORDS) | frozenset(_EN_STOP_WORDS.split()),
-        leaks=(
-            "给定的提示", "改写后的提示", "更难的版本", "新版本的任务", "原任务", "原始任务", "下面的任务",
-            "下面这个任务", "改写后的任务", "给定的任务",
-        ),
-    )  # fmt: skip
+    )
 
 
 def units(text: str) -> list[str]:

@@ -14,6 +14,7 @@ import yaml
 from corpus.core.errors import ZeroToOneError
 from corpus.core.files import text_hash
 from instruct.cache import canonical_json
+from instruct.language import has_chinese
 
 LANGUAGES = ("en", "zh")
 _DIRECTORY = Path(__file__).parent / "prompts"
@@ -33,6 +34,11 @@ class Prompt:
         """SHA-256 of the prompt before anything is filled in."""
         return text_hash(canonical_json({"system": self.system, "user": self.user}))
 
+    @property
+    def places(self) -> set[str]:
+        """The names of its places."""
+        return set(_PLACE.findall(self.system + self.user))
+
     def messages(self, **values: str) -> tuple[dict[str, str], ...]:
         """The messages to send. What is filled in is never searched for places itself.
 
@@ -50,18 +56,38 @@ def load_prompts(language: str, folder: str = "") -> dict[str, Prompt]:
     return _read(_DIRECTORY / folder / f"{language}.yaml")
 
 
+def prompt_language(language: str, text: str) -> str:
+    """The language of the prompts for a text: its own, or Chinese where it holds Chinese, else English."""
+    if language in LANGUAGES:
+        return language
+    return "zh" if has_chinese(text) else "en"
+
+
 @cache
 def _read(path: Path) -> dict[str, Prompt]:
+    entries = read_yaml(path)
+    return {name: make_prompt(f"{path}: `{name}`", name, entry) for name, entry in entries.items()}
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file is. Raises ZeroToOneError with the file and the place."""
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise ZeroToOneError(f"{path}: not valid UTF-8") from None
+    except OSError as error:
+        raise ZeroToOneError(f"{path}: {error.strerror}") from None
     except yaml.YAMLError as error:
         raise ZeroToOneError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    return {name: _prompt(path, name, entry) for name, entry in entries.items()}
+    if not isinstance(entries, dict):
+        raise ZeroToOneError(f"{path}: not a mapping of names")
+    return entries
 
 
-def _prompt(path: Path, name: str, entry: Any) -> Prompt:
+def make_prompt(place: str, name: str, entry: Any) -> Prompt:
+    """The prompt of an entry, a text or a mapping with `user`. Raises ZeroToOneError that names `place`."""
     if isinstance(entry, str):
         return Prompt(name, entry)
     if isinstance(entry, Mapping) and isinstance(entry.get("user"), str):
         return Prompt(name, entry["user"], str(entry.get("system") or ""))
-    raise ZeroToOneError(f"{path}: `{name}` is neither a text nor a mapping with `user`")
+    raise ZeroToOneError(f"{place} is neither a text nor a mapping with `user`")

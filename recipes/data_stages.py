@@ -153,7 +153,8 @@ def instruct(job: Job, documents: Path) -> tuple[list[Path], Path]:
 def _generate_and_evolve(job: Job, seeds: Path) -> list[Path]:
     from instruct.cache import default_cache_path
     from instruct.client import endpoint_from_environment
-    from instruct.evolve import EvolveOptions, evolve
+    from instruct.evolve import evolve
+    from instruct.evolve_rounds import EvolveOptions
     from instruct.generate import GenerateOptions, generate
 
     endpoint = endpoint_from_environment(str(job.base_url), str(job.endpoint_model))

@@ -163,6 +163,13 @@ def kinds(folder: Path) -> list[object]:
     return ["--positive", folder / "wanted.parquet", "--negative", folder / "other.parquet"]
 
 
+def asking(good: Path) -> list[object]:
+    """Options that name the server of the folder, if it has one."""
+    address = good / "endpoint"
+    url = address.read_text() if address.exists() else ""
+    return ["--model", "m", "--base-url", url, "--cache", good / "requests.sqlite"]
+
+
 def writing_verbs(good: Path) -> dict[str, list[object]]:
     """Every verb that writes, without its output."""
     short = [*SMALL, "--epochs", "1"]
@@ -191,6 +198,9 @@ def writing_verbs(good: Path) -> dict[str, list[object]]:
         "select": ["instruct", "select", good / "scored.jsonl", "--by", "quality"],
         "clean": ["instruct", "clean", chats, "--max-tokens", "50", *ONE],
         "decontaminate_chats": ["instruct", "decontaminate", chats, "--against", good / "wanted.parquet", *ONE],
+        "evolve": ["instruct", "evolve", chats, "--rounds", "2", *asking(good)],
+        "answer": ["instruct", "answer", chats, *asking(good)],
+        "translate": ["instruct", "translate", chats, "--to", "zh", *asking(good)],
         "plan": ["mixtures", "plan", good / "shards", "--tokens", "10K"],
         "doremi": ["mixtures", "doremi", good / "shards", *search],
         "pretrain": ["train", "pretrain", good / "shards", "--model", "tiny", "--tokens", "600", *SMALL],

@@ -22,6 +22,7 @@ from tests.programs import (
     SMALL,
     WRITING,
     Outcome,
+    asking,
     call,
     conversations,
     crawl,
@@ -346,6 +347,14 @@ WRONG_USAGE = {
     "measure": [["--measure", "x"], ["--measure", "ifd"], ["--measure", "quality"], ["--estimate"]],
     "select": [["--count", "0"], ["--distance", "2"], ["--diversity", "x"], ["--quota", "x"]],
     "report": [],
+    "evolve": [
+        ["--rounds", "0"],
+        ["--operations", "x"],
+        ["--breadth", "2"],
+        ["--operations", "code", "--breadth", "1"],
+    ],
+    "answer": [["--samples", "0"], ["--pick", "judge"], ["--rounds", "x"], ["--judge-model", "j"]],
+    "translate": [["--to", "klingon"], ["--mode", "x"], ["--max-tokens", "0"]],
 }
 
 
@@ -374,7 +383,10 @@ def broken_conversations() -> list[tuple[str, bytes, str]]:
     ]
 
 
-@pytest.mark.parametrize("verb", ["sft", "convert", "clean", "decontaminate_chats", "evaluate", "measure"])
+@pytest.mark.parametrize(
+    "verb",
+    ["sft", "convert", "clean", "decontaminate_chats", "evaluate", "measure", "evolve", "answer", "translate"],
+)
 def test_broken_conversations(verb: str, good: Path, tmp_path: Path) -> None:
     commands: dict[str, list[object]] = {
         "sft": ["train", "sft", "--base", good / "base", *SMALL, "--epochs", "1"],
@@ -383,6 +395,9 @@ def test_broken_conversations(verb: str, good: Path, tmp_path: Path) -> None:
         "clean": ["instruct", "clean", *ONE],
         "decontaminate_chats": ["instruct", "decontaminate", "--against", good / "wanted.parquet", *ONE],
         "evaluate": ["train", "evaluate", good / "tuned", "--conversations"],
+        "evolve": ["instruct", "evolve", "--rounds", "1", *asking(good)],
+        "answer": ["instruct", "answer", *asking(good)],
+        "translate": ["instruct", "translate", "--to", "zh", *asking(good)],
     }
     command = commands[verb]
     for name, content, expected in broken_conversations():

@@ -15,7 +15,7 @@ from corpus.text.chinese_script import SIMPLIFIED, TRADITIONAL, chinese_scripts
 from corpus.text.fasttext_model import labels, load_model, one_line, top_label
 from corpus.text.language_codes import split_label
 
-_CHINESE = ("zh", "yue", "wuu", "lzh")
+CHINESE = ("zh", "yue", "wuu", "lzh")
 _HASH = "#sha256="
 _TAGS = frozenset(f"zh-{script}".lower() for script in (SIMPLIFIED, TRADITIONAL))
 _LONGEST_TEXT = 100_000  # characters; more changes no decision
@@ -65,7 +65,7 @@ def known_languages(path: str | Path | None = None) -> set[str]:
 
 def scripts(texts: Sequence[str], languages: Sequence[str]) -> list[str]:
     """`Hans` or `Hant` for texts in Chinese languages (`chinese_scripts`), "" for others and where undecided."""
-    rows = [row for row, language in enumerate(languages) if _code(language) in _CHINESE]
+    rows = [row for row, language in enumerate(languages) if _code(language) in CHINESE]
     found = dict(zip(rows, chinese_scripts([texts[row] for row in rows]), strict=True))
     return [found.get(row, "") for row in range(len(texts))]
 

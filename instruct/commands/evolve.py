@@ -9,8 +9,9 @@ import typer
 from corpus.core import options
 from instruct.commands import options as shared
 from instruct.estimate import print_estimate
-from instruct.evolve import EvolveOptions, estimate_evolve
+from instruct.evolve import estimate_evolve
 from instruct.evolve import evolve as run_evolve
+from instruct.evolve_rounds import EvolveOptions
 from instruct.runs import print_run
 
 
@@ -22,6 +23,13 @@ def evolve(
     output: shared.Output,
     asking: shared.Asking,
     rounds: Annotated[int, typer.Option(help="Rounds of evolution.")] = 4,
+    operations: Annotated[
+        str, typer.Option(help="general, code (programming tasks), or a YAML file of operations of your own.")
+    ] = "general",
+    breadth: Annotated[
+        float | None,
+        typer.Option(help="Share of evolutions to new tasks of the field; without it by weight, one in six."),
+    ] = None,
     lang: Annotated[str | None, typer.Option(help="en or zh; without it each row's own.")] = None,
     temperature: shared.Temperature = 1.0,
     max_tokens: shared.MaxTokens = 2048,
@@ -34,7 +42,7 @@ def evolve(
 
     Example: instruct evolve tasks/conversations.jsonl --model qwen --base-url http://localhost:8000/v1 -o evolved
     """
-    how = EvolveOptions(rounds, lang, temperature, max_tokens, seed)
+    how = EvolveOptions(rounds, lang, temperature, max_tokens, seed, operations, breadth)
     if asking.estimate:
         found = estimate_evolve(inputs, asking.endpoint, how, cache_path=asking.cache, strict=strict)
         print_estimate("evolve", found, as_json=as_json)

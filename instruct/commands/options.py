@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -98,11 +98,16 @@ def cache_path(cache: Path | None) -> Path:
 
 @dataclass(frozen=True)
 class Asking:
-    """What a verb that asks a model needs: endpoint, cache, and whether only an estimate is wanted."""
+    """What a verb that asks a model needs: endpoint, cache, whether only an estimate is wanted, file of prices."""
 
     endpoint: Endpoint
     cache: Path
     estimate: bool
+    prices: Path | None
+
+    def with_model(self, model: str) -> Endpoint:
+        """The same endpoint with another model, at that one's price."""
+        return replace(self.endpoint, model=model, price=price_of(self.prices, model) if self.prices else None)
 
 
 def _asking(
@@ -130,7 +135,7 @@ def _asking(
         tokens_per_minute=tokens_per_minute,
         batch=batch,
     )
-    return Asking(named, cache_path(cache), estimate)
+    return Asking(named, cache_path(cache), estimate, prices)
 
 
 def asks_a_model(command: Callable[..., None]) -> Callable[..., None]:

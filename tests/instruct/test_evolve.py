@@ -16,8 +16,9 @@ import pytest
 from corpus.core.conversations import read_conversations
 from corpus.core.errors import UsageError, ZeroToOneError
 from instruct.client import Endpoint
-from instruct.evolve import OPERATIONS, EvolveOptions, evolve
-from instruct.prompt import load_prompts
+from instruct.evolve import evolve
+from instruct.evolve_operations import load_operations
+from instruct.evolve_rounds import EvolveOptions
 from tests.instruct.chat_server import ChatServer, answer, chat_server, digest, words
 
 RULES = {"evolve": "Task:\n", "judge": "Equal or Different"}
@@ -66,7 +67,7 @@ def test_rows_chain_from_round_to_round_and_add_up(tmp_path: Path) -> None:
     assert {row["reason"] for row in removed} <= {"equal_to_parent", "sorry_answer"}
     by_id = {row["id"]: row for row in kept}
     roots = {f"i{number}" for number in range(30)}
-    prompts = load_prompts("en")
+    prompts = {operation.name: operation.prompts["en"] for operation in load_operations("general").operations}
     for row in kept:
         lineage = row["lineage"]
         assert lineage["root"] in roots
@@ -88,7 +89,9 @@ def test_operations_are_even_and_do_not_depend_on_other_rows(tmp_path: Path) -> 
         manifest, tally = run(write(tmp_path / "more.jsonl", 120), tmp_path / "more", server.url, rounds=1)
         assert tally.from_cache == sent
     tried = {name: count["tried"] for name, count in manifest["funnel"][0]["operations"].items()}
-    assert set(tried) == set(OPERATIONS)
+    assert set(tried) == {
+        "add_constraints", "deepen", "concretise", "add_reasoning", "complicate_input", "breadth"
+    }  # fmt: skip
     # 120 draws from six: 20 each, standard deviation 4.1
     assert all(8 <= count <= 33 for count in tried.values())
 
@@ -308,3 +311,41 @@ def test_ctrl_c_is_one_line_and_a_rerun_goes_on(tmp_path: Path) -> None:
         process.communicate(timeout=60)
         assert process.returncode == 0
         assert not cached & set(server.attempts)
+
+
+def test_lineage_names_seed_choices_prompts_and_eliminations(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    own = {"instruction": "Name a river.", "output": "x", "lang": "en", "lineage": {"seeds": ["s1", "s2"]}}
+    path.write_text("".join(json.dumps({"id": f"i{number}", **own}) + "\n" for number in range(20)))
+    with chat_server(reply=agreeable) as server:
+        run(str(path), tmp_path / "out", server.url)
+    kept = list(read_conversations([tmp_path / "out" / "conversations.jsonl"]))
+    assert len(kept) == 40
+    for row in kept:
+        lineage = row["lineage"]
+        number = lineage["root"].removeprefix("i")
+        assert lineage["origin"] == f"in.jsonl:{int(number) + 1}"
+        assert lineage["root_lineage"] == {"seeds": ["s1", "s2"]}
+        passed = ["leaks_prompt", "equal_to_parent", "sorry_answer", "answer_without_content"]
+        assert lineage["eliminations_passed"] == passed
+        assert set(lineage["prompt_hashes"]) == {"evolve", "judge", "answer"}
+        assert lineage["prompt_hashes"]["evolve"] == lineage["prompt_hash"]
+        assert ("choices" in lineage) is (lineage["operation"] == "complicate_input")
+        assert lineage["kind"] == ("breadth" if lineage["operation"] == "breadth" else "depth")
+
+
+def test_operations_for_code_and_the_share_of_breadth(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", 12)
+    with chat_server(reply=agreeable) as server:
+        manifest, _ = run(source, tmp_path / "code", server.url, rounds=1, operations="code")
+        assert set(manifest["funnel"][0]["operations"]) == {
+            "add_constraints", "rarer_requirement", "add_reasoning", "misdirect", "raise_complexity"
+        }  # fmt: skip
+        prompts = [body["messages"][0]["content"] for body in server.bodies]
+        assert sum("You make programming tasks" in prompt for prompt in prompts) == 12
+        manifest, _ = run(source, tmp_path / "broad", server.url, rounds=1, breadth=1.0)
+        assert manifest["funnel"][0]["operations"] == {"breadth": {"tried": 12, "kept": 12}}
+        with pytest.raises(ZeroToOneError, match=r"breadth was 1\.0, is None"):
+            run(source, tmp_path / "broad", server.url, rounds=1)
+    with pytest.raises(UsageError, match="--breadth must be a share from 0 to 1"):
+        EvolveOptions(1, breadth=1.5)

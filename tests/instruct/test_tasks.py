@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instruct.elimination import answer_fault, is_equal, leaks_prompt, without_label
-from instruct.evolve import INPUT_FORMATS, OPERATIONS
+from instruct.elimination import answer_fault, is_equal, without_label
 from instruct.filters import task_fault
 from instruct.generate import PROMPTS as GENERATE_PROMPTS
-from instruct.language import length, rules
+from instruct.language import length
 from instruct.prompt import Prompt, load_prompts
 from instruct.tasks import Task, parse, render
 
@@ -121,13 +120,6 @@ def test_answers_without_content() -> None:
     assert answer_fault("七。", "zh") == ""
 
 
-def test_leaks_of_the_prompt() -> None:
-    assert leaks_prompt("Here is the Rewritten Prompt for you", "Say hi", "en")
-    assert not leaks_prompt("Shorten the given prompt.", "Improve the given prompt.", "en")
-    assert leaks_prompt("这是更难的版本：写诗", "写诗", "zh")
-    assert not leaks_prompt("Write about the sea.", "Write.", "en")
-
-
 @pytest.mark.parametrize(
     ("verdict", "equal"),
     [
@@ -152,19 +144,13 @@ def test_labels_before_an_evolution_are_dropped() -> None:
 
 
 def test_every_language_has_all_prompts() -> None:
-    needed = {"equality", "answer", *OPERATIONS, *(name for names in GENERATE_PROMPTS.values() for name in names)}
+    needed = {"equality", "answer", *(name for names in GENERATE_PROMPTS.values() for name in names)}
     hashes = set()
     for language in ("en", "zh"):
         prompts = load_prompts(language)
         assert set(prompts) == needed
         hashes |= {prompt.hash for prompt in prompts.values()}
-        for name in OPERATIONS:
-            values = {"instruction": "{{format}} stays", "format": INPUT_FORMATS[0]}
-            content = prompts[name].messages(**values)[-1]["content"]
-            assert content.endswith("{{format}} stays")
         prompts["equality"].messages(first="a", second="b")
-        leaks = rules(language).leaks
-        assert leaks
     assert len(hashes) == 2 * len(needed)
 
 
