@@ -11,12 +11,13 @@ def app() -> typer.Typer:
     from instruct.commands.convert import convert
     from instruct.commands.decontaminate import decontaminate
     from instruct.commands.evolve import evolve
+    from instruct.commands.explain import explain
     from instruct.commands.generate import generate
     from instruct.commands.template import template
 
     return program(
         "Instruction and conversation data, from documents, seeds and models.",
-        (template, clean, convert, generate, evolve, decontaminate),
+        (template, clean, convert, generate, evolve, decontaminate, explain),
     )
 
 
