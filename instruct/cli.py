@@ -13,11 +13,12 @@ def app() -> typer.Typer:
     from instruct.commands.evolve import evolve
     from instruct.commands.explain import explain
     from instruct.commands.generate import generate
+    from instruct.commands.report import report
     from instruct.commands.template import template
 
     return program(
         "Instruction and conversation data, from documents, seeds and models.",
-        (template, clean, convert, generate, evolve, decontaminate, explain),
+        (template, clean, convert, generate, evolve, decontaminate, explain, report),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
@@ -188,7 +189,7 @@ def _row(value: Any, place: str, source: _Source) -> dict[str, Any] | None:
         return value if isinstance(value, dict) else None
     form = detect(value)
     try:
-        return to_conversation(value, form, place) if form else value
+        return to_conversation(value, form, place, Counter()) if form else value
     except FormError:
         return value
 

@@ -54,8 +54,9 @@ def requests_of(lineage: Any, stage: str = "", model: str = "") -> Iterator[Aske
     for name in _KEYS:
         keys = lineage.get(name)
         groups = keys.items() if isinstance(keys, dict) else [(own, keys)]
-        for group, named in groups:
-            prompt = _text(by_stage.get(group)) or ("" if by_stage else main)
+        for number, (group, named) in enumerate(groups):
+            # Without hashes by stage the one there is belongs to the first.
+            prompt = _text(by_stage.get(group)) or (main if not by_stage and number == 0 else "")
             for key in named if isinstance(named, list) else [named]:
                 if isinstance(key, str) and key:
                     yield Asked(str(group), key, prompt, model)
