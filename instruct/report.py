@@ -91,16 +91,14 @@ def _kept_of(kept: int, removed: int) -> tuple[list[tuple[str, float]], str]:
 
 
 def _costs(manifests: Mapping[str, Mapping[str, Any]]) -> str:
-    rows: list[dict[str, object]] = []
+    parts = []
     for label, manifest in manifests.items():
         costs = manifest.get("costs")
-        if not isinstance(costs, dict):
-            continue
-        currency = costs.get("currency")
-        rows.append({"step": label, "stage": "all", **_cost_cells(costs, currency)})
-        for stage, line in costs.get("stages", {}).items():
-            rows.append({"step": label, "stage": stage, **_cost_cells(line, currency)})
-    return html.table(rows) if rows else ""
+        if isinstance(costs, dict):
+            lines = {"all": costs, **costs.get("stages", {})}
+            rows = [{"stage": name, **_cost_cells(one, costs.get("currency"))} for name, one in lines.items()]
+            parts += [html.heading(label), html.table(rows)]
+    return "".join(parts)
 
 
 def _cost_cells(line: Mapping[str, Any], currency: str | None) -> dict[str, object]:

@@ -10,7 +10,7 @@ from corpus.reporting.report_page import SERIES_COLOURS
 
 _INNER, _MIDDLE, _OUTER = 60.0, 150.0, 290.0
 _VERBS, _NOUNS = 20, 4  # the paper's numbers
-_LABEL = 0.09  # radians that a label needs; a smaller arc has its words in its title
+_LABEL = 16  # height that a label needs; a smaller arc has its words in its title
 
 
 def most_common_pairs(pairs: Counter[tuple[str, str]]) -> dict[str, Counter[str]]:
@@ -59,7 +59,7 @@ def _arc(
     )
     title = f"<title>{escape(text)}: {n:,}</title>"
     shape = f'<path d="{path}" fill="{colour}" fill-opacity="{strength}" stroke="var(--card)">{title}</path>'
-    return shape + (_label(start, end, low, high, text) if end - start >= _LABEL else "")
+    return shape + (_label(start, end, low, high, text) if (end - start) * (low + high) / 2 >= _LABEL else "")
 
 
 def _label(start: float, end: float, low: float, high: float, text: str) -> str:

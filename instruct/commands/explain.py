@@ -79,7 +79,8 @@ def _request_row(one: SentRequest) -> dict[str, object]:
     row: dict[str, object] = {
         "stage": one.stage,
         "model": one.model,
-        "prompt": one.prompt or (f"{one.prompt_hash[:16]} (prompt since changed)" if one.prompt_hash else "none"),
+        "prompt": one.prompt
+        or (f"{one.prompt_hash[:16]} (prompt since changed)" if one.prompt_hash else "not noted"),
         "tokens in": one.prompt_tokens,
         "tokens out": one.completion_tokens,
     }
