@@ -343,6 +343,7 @@ WRONG_USAGE = {
     ],
     "evaluate": [["--replies", "-1"]],
     "report": [],
+    "report_chats": [],
 }
 
 
