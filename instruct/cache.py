@@ -184,6 +184,14 @@ class RequestCache:
             row = self._database.execute("SELECT request FROM replies WHERE key = ?", (key,)).fetchone()
         return dict(json.loads(row[0])) if row else None
 
+    def exchange(self, key: str) -> tuple[dict[str, Any], StoredReply] | None:
+        """What was sent under a key and the reply with the highest limit on its length, or None."""
+        with self._errors():
+            row = self._database.execute(
+                "SELECT request, reply FROM replies WHERE key = ? ORDER BY max_tokens DESC", (key,)
+            ).fetchone()
+        return (dict(json.loads(row[0])), StoredReply(**json.loads(row[1]))) if row else None
+
     def __len__(self) -> int:
         with self._errors():
             return int(self._database.execute("SELECT count(*) FROM replies").fetchone()[0])

@@ -12,8 +12,10 @@ def app() -> typer.Typer:
     from instruct.commands.convert import convert
     from instruct.commands.decontaminate import decontaminate
     from instruct.commands.evolve import evolve
+    from instruct.commands.explain import explain
     from instruct.commands.generate import generate
     from instruct.commands.judge import judge
+    from instruct.commands.report import report
     from instruct.commands.score import score
     from instruct.commands.select import select
     from instruct.commands.template import template
@@ -33,6 +35,8 @@ def app() -> typer.Typer:
             select,
             decontaminate,
             judge,
+            explain,
+            report,
         ),
     )
 

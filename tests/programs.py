@@ -138,6 +138,7 @@ def make_all(folder: Path) -> Path:
     small = ["--row-length", 64, "--threads", 1]
     steps: list[list[object]] = [
         ["corpus", "filter", docs, "-o", folder / "filtered", "--rules", "c4", *one],
+        ["instruct", "clean", chats, "-o", folder / "cleaned", "--max-tokens", 50, *one],
         ["corpus", "quality", "train", *kinds(folder), "-o", folder / "classifier", *CLASSIFIER, *one],
         ["corpus", "tokenizer", docs, "-o", folder / "tokenizer", "--vocabulary-size", 300],
         ["corpus", "tokenize", docs, "-o", shards, "--tokenizer", folder / "tokenizer", "--held-out", 0.1, *one],
@@ -201,6 +202,7 @@ def writing_verbs(good: Path) -> dict[str, list[object]]:
         "evolve": ["instruct", "evolve", chats, "--rounds", "2", *asking(good)],
         "answer": ["instruct", "answer", chats, *asking(good)],
         "translate": ["instruct", "translate", chats, "--to", "zh", *asking(good)],
+        "report_chats": ["instruct", "report", good / "cleaned"],
         "plan": ["mixtures", "plan", good / "shards", "--tokens", "10K"],
         "doremi": ["mixtures", "doremi", good / "shards", *search],
         "pretrain": ["train", "pretrain", good / "shards", "--model", "tiny", "--tokens", "600", *SMALL],
@@ -210,7 +212,7 @@ def writing_verbs(good: Path) -> dict[str, list[object]]:
 
 
 WRITING = list(writing_verbs(Path()))
-FILES = ("report", "convert", "plan")
+FILES = ("report", "report_chats", "convert", "plan")
 
 
 def kill_at_stages(command: list[str], output: Path, stages: Sequence[str]) -> None:

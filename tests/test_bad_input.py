@@ -355,6 +355,7 @@ WRONG_USAGE = {
     ],
     "answer": [["--samples", "0"], ["--pick", "judge"], ["--rounds", "x"], ["--judge-model", "j"]],
     "translate": [["--to", "klingon"], ["--mode", "x"], ["--max-tokens", "0"]],
+    "report_chats": [],
 }
 
 
@@ -511,12 +512,16 @@ def test_what_explain_report_and_trace_cannot_read(good: Path, tmp_path: Path) -
         for command in (
             ["corpus", "explain", "d1", place],
             ["corpus", "report", place, "-o", tmp_path / "report.html"],
+            ["instruct", "explain", "c1", place],
+            ["instruct", "report", place, "-o", tmp_path / "report.html"],
             ["train", "trace", place, "--step", "0"],
         ):
             outcome = call(*map(str, command))
             assert outcome.status == 1, (command, outcome)
             assert str(place) in outcome.message
     assert call("corpus", "explain", "nobody", good / "filtered").status == 1
+    assert call("instruct", "explain", "nobody", good / "cleaned").status == 1
+    assert call("instruct", "explain", "c1", good / "cleaned", "--cache", tmp_path / "none").status == 2
     assert call("train", "trace", good / "base", "--step", "1000").status == 2
 
 
