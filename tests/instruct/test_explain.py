@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from instruct.evolve_operations import load_operations
 from instruct.explain import explain_row
 from instruct.lineage import MADE_FROM, named_ids, requests_of
-from instruct.prompt import load_prompts
 from tests.instruct.chat_server import chat_server
 from tests.programs import call, conversations, write_jsonl
 
@@ -49,7 +49,9 @@ def test_a_row_of_the_last_round_is_followed_back_to_its_seed(evolved: Path) -> 
     assert found["cost"]["cost_USD"] == sum(sent + 2 * made for sent, made in tokens)
     last_answer = next(one for one in found["steps"][-1]["requests"] if one["stage"] == "answer")
     first = found["steps"][-1]["requests"][0]
-    used = next(one for one in load_prompts("en").values() if one.hash == last["lineage"]["prompt_hash"])
+    operations = {one.name: one for one in load_operations("general").operations}
+    used = operations[last["lineage"]["operation"]].prompts["en"]
+    assert used.hash == last["lineage"]["prompt_hash"]
     assert (first["stage"], first["prompt_text"]) == ("evolve", used.user)
     assert last_answer["reply"] == last["messages"][-1]["content"]
     assert last["messages"][0]["content"] in last_answer["sent"][-1]["content"]
