@@ -175,6 +175,7 @@ def writing_verbs(good: Path) -> dict[str, list[object]]:
         "tokenize": ["corpus", "tokenize", docs, "--tokenizer", good / "tokenizer", *ONE],
         "report": ["corpus", "report", good / "filtered"],
         "template": ["instruct", "template", docs, *ONE],
+        "template_table": ["instruct", "template", docs, "--templates", "title", "--columns", "title=id", *ONE],
         "convert": ["instruct", "convert", chats, "--to", "alpaca"],
         "clean": ["instruct", "clean", chats, "--max-tokens", "50", *ONE],
         "decontaminate_chats": ["instruct", "decontaminate", chats, "--against", good / "wanted.parquet", *ONE],
