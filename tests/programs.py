@@ -193,6 +193,7 @@ def writing_verbs(good: Path) -> dict[str, list[object]]:
         "tokenize": ["corpus", "tokenize", docs, "--tokenizer", good / "tokenizer", *ONE],
         "report": ["corpus", "report", good / "filtered"],
         "template": ["instruct", "template", docs, *ONE],
+        "template_table": ["instruct", "template", docs, "--templates", "title", "--columns", "title=id", *ONE],
         "convert": ["instruct", "convert", chats, "--to", "alpaca"],
         "judge": ["instruct", "judge", good / "questions.jsonl", "--replies", good / "replies.jsonl"],
         "measure": ["instruct", "score", chats, "--measure", "length"],

@@ -318,6 +318,13 @@ WRONG_USAGE = {
     "tokenizer": [["--vocabulary-size", "3"], ["--sample-bytes", "0"]],
     "tokenize": [["--held-out", "1.5"]],
     "template": [["--tasks", "x"], ["--lang", "xx"], ["--held-out", "2"], ["--cap-per-task", "0"]],
+    "template_table": [
+        ["--templates", "x"],
+        ["--lang", "xx"],
+        ["--cap", "0"],
+        ["--few-shot", "2"],
+        ["--columns", "x"],
+    ],
     "convert": [["--to", "x"], ["--from", "x"]],
     "clean": [
         ["--from", "x"],

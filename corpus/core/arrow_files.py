@@ -22,17 +22,17 @@ _CUT = "the end of its stream is missing: the file is cut"
 
 
 def read_arrow(
-    path: str, columns: Sequence[str] | None, set_aside: SetAside
+    path: str, columns: Sequence[str] | None, set_aside: SetAside, *, need_text: bool = True
 ) -> Iterator[tuple[int, pl.DataFrame]]:
     """The (number of the first row, rows) of a local file or URL, in order; of all columns or those in `columns`.
 
     A batch is as its writer made it (`datasets`: 1000 rows), cut into pieces of some megabytes. A row with a text
     that is not UTF-8 or longer than LONGEST_TEXT goes to `set_aside(place, reason)`. Raises ZeroToOneError for a
-    broken or cut file, and where it has no column `text`.
+    broken or cut file, and where it has no column `text` but `need_text`.
     """
     with _open_arrow(path) as reader:
         names = reader.schema.names
-        if "text" not in names:
+        if need_text and "text" not in names:
             raise ZeroToOneError(f"{path}: no column `text`; it has {', '.join(names) or 'no columns'}")
         wanted = names if columns is None else [name for name in names if name in columns or name == "text"]
         row = 0

@@ -68,12 +68,12 @@ def list_shards(item: str) -> list[tuple[str, str]]:
 
 
 def read_shard(
-    path: str, columns: Sequence[str] | None, set_aside: SetAside
+    path: str, columns: Sequence[str] | None, set_aside: SetAside, *, need_text: bool = True
 ) -> Iterator[tuple[int, pl.DataFrame]]:
     """The (number of the first row, rows) of a shard, in order; of all columns or those in `columns`.
 
     A row with a broken text goes to `set_aside(place, reason)` (see `sound_rows`). Raises ZeroToOneError where the
-    data set cannot be read, has no column `text`, or has other files than when it was listed.
+    data set cannot be read, has no column `text` but `need_text`, or has other files than when it was listed.
     """
     parsed, shard = _parse_shard(path)
     place = path.rpartition("@")[0]
@@ -85,7 +85,7 @@ def read_shard(
         row = 0
         for table in data.with_format("arrow").iter(_BATCH_ROWS):
             names = table.schema.names
-            if "text" not in names:
+            if need_text and "text" not in names:
                 raise ZeroToOneError(f"{place}: no column `text`; it has {', '.join(names)}")
             wanted = names if columns is None else [name for name in names if name in columns or name == "text"]
             for batch in table.select(wanted).to_batches():

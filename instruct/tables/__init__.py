@@ -1,0 +1,1 @@
+"""FLAN-style templates over the rows of any table."""
