@@ -15,6 +15,12 @@ _LABEL = re.compile(
 _VERDICTS = {"equal": True, "different": False, "相同": True, "不同": False}
 _VERDICT = re.compile(r"not equal|equal|different|不相同|相同|不同", re.IGNORECASE)
 
+_REFUSAL = re.compile(
+    r"\A\W*(?:I['’]?m (?:very )?sorry|I am (?:very )?sorry|sorry\b|I apologi[sz]e|I can(?:no|['’])t\b"
+    r"|(?:很|非常)?抱歉|对不起|我无法|我不能)",
+    re.IGNORECASE,
+)
+
 
 def without_label(text: str) -> str:
     """An evolved instruction without a label such as `New task:` that a model puts before it."""
@@ -25,6 +31,11 @@ def leaks_prompt(instruction: str, parent: str, leaks: Sequence[str]) -> bool:
     """Whether an evolved instruction speaks with the prompt's own words (`leaks`) and its parent does not."""
     lower, known = instruction.lower(), parent.lower()
     return any(leak in lower and leak not in known for leak in leaks)
+
+
+def refuses(instruction: str, parent: str) -> bool:
+    """Whether what should be an instruction begins as a refusal, and its parent does not."""
+    return bool(_REFUSAL.match(instruction)) and not _REFUSAL.match(parent)
 
 
 def is_equal(verdict: str) -> bool | None:

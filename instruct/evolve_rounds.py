@@ -11,7 +11,7 @@ from typing import Any
 
 from corpus.core.errors import UsageError
 from instruct.client import ChatClient, Reply, Request
-from instruct.elimination import answer_fault, is_equal, leaks_prompt, without_label
+from instruct.elimination import answer_fault, is_equal, leaks_prompt, refuses, without_label
 from instruct.evolve_operations import Operation, OperationSet
 from instruct.prompt import LANGUAGES, Prompt, load_prompts
 
@@ -162,6 +162,8 @@ class Evolver:
             attempt.reason = "evolve_empty_reply"
         elif attempt.text == parent.text:
             attempt.reason = "equal_to_parent"
+        elif refuses(attempt.text, parent.text):
+            attempt.reason = "evolve_refused"
         else:
             leaks = self._operations.leaks.get(parent.language, ())
             attempt.eliminate("leaks_prompt", leaks_prompt(attempt.text, parent.text, leaks))

@@ -104,6 +104,7 @@ def test_operations_are_even_and_do_not_depend_on_other_rows(tmp_path: Path) -> 
         ("answer", "Sorry, I can't do that.", "sorry_answer"),
         ("answer", "...!?", "answer_without_content"),
         ("evolve", "The Rewritten Prompt is this: sing", "leaks_prompt"),
+        ("evolve", "I'm sorry, but I can't help with that.", "evolve_refused"),
         ("evolve", "", "evolve_empty_reply"),
         ("answer", "", "answer_empty_reply"),
     ],

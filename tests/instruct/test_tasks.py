@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instruct.elimination import answer_fault, is_equal, without_label
+from instruct.elimination import answer_fault, is_equal, refuses, without_label
 from instruct.filters import task_fault
 from instruct.generate import PROMPTS as GENERATE_PROMPTS
 from instruct.language import length
@@ -156,3 +156,18 @@ def test_every_language_has_all_prompts() -> None:
 
 def test_the_hash_is_of_the_whole_prompt() -> None:
     assert len({Prompt("n", "a").hash, Prompt("n", "b").hash, Prompt("n", "a", "s").hash}) == 3
+
+
+@pytest.mark.parametrize(
+    "text", ["Sorry, I cannot do that.", "I am sorry, no.", "I can’t.", "很抱歉，我无法完成。", "“对不起”"]
+)
+def test_refusals_are_no_instructions(text: str) -> None:
+    assert refuses(text, "Write a poem.")
+    assert not refuses(text, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["Write a letter that says sorry.", "I cantered home. Why?", "写一封道歉信，说对不起。"]
+)
+def test_apologies_inside_are_no_refusals(text: str) -> None:
+    assert not refuses(text, "Write a poem.")
