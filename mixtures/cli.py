@@ -7,10 +7,11 @@ from corpus.core.console import program, run
 
 def app() -> typer.Typer:
     """The program. Its verbs are imported here, where `run` already answers Ctrl-C."""
-    from mixtures.commands.doremi import doremi
-    from mixtures.commands.plan import plan
-
-    return program("Domain weights: what they mean for a run, and which to choose.", (plan, doremi))
+    return program(
+        "Domain weights: what they mean for a run, and which to choose.",
+        "mixtures.commands",
+        ("plan", "doremi"),
+    )
 
 
 def main() -> None:

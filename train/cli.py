@@ -7,13 +7,11 @@ from corpus.core.console import program, run
 
 def app() -> typer.Typer:
     """The program. Its verbs are imported here, where `run` already answers Ctrl-C."""
-    from train.commands.chat import chat
-    from train.commands.evaluate import evaluate
-    from train.commands.pretrain import pretrain
-    from train.commands.sft import sft
-    from train.commands.trace import trace
-
-    return program("Token shards and conversations to language models.", (pretrain, sft, evaluate, chat, trace))
+    return program(
+        "Token shards and conversations to language models.",
+        "train.commands",
+        ("pretrain", "sft", "evaluate", "chat", "trace"),
+    )
 
 
 def main() -> None:

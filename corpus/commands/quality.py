@@ -9,7 +9,7 @@ import typer
 
 from corpus.commands.perplexity import perplexity
 from corpus.core import options
-from corpus.core.console import print_summary, program
+from corpus.core.console import print_summary, program_of
 from corpus.core.errors import UsageError
 from corpus.core.output import Manifest
 from corpus.quality.fasttext_training import TrainingParameters
@@ -24,7 +24,7 @@ _TEXTS = {"words": True, "line": False}
 def quality() -> typer.Typer:
     """The program behind `corpus quality`."""
     text = "Learned quality: train, score, bucket by perplexity. Example: corpus quality train --help"
-    return program(text, (train, score, perplexity))
+    return program_of(text, (train, score, perplexity))
 
 
 def train(

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 
 import typer
 from rich.console import Console
@@ -33,11 +34,28 @@ _LINE_SECONDS = 10.0
 _stderr = Console(stderr=True, highlight=False)
 
 
-def program(text: str, verbs: Sequence[Callable[..., None]]) -> typer.Typer:
+def program_of(text: str, verbs: Sequence[Callable[..., None]]) -> typer.Typer:
     """A program of verbs, each a function of that name; `text` is what `--help` says about it."""
     app = typer.Typer(help=text, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    app.callback()(lambda: None)  # without it a single verb would be the program itself
     for verb in verbs:
         app.command()(verb)
+    return app
+
+
+def program(text: str, commands: str, verbs: Sequence[str], groups: Sequence[str] = ()) -> typer.Typer:
+    """A program of verbs that are imported when they are wanted: each takes seconds.
+
+    A verb is a function in the module of its name in the package `commands`; a group is one, too, and returns a
+    program of its own. All are imported where the command line does not begin with one of them.
+    """
+    every = [*verbs, *groups]
+    wanted = [name for name in every if name in sys.argv[1:2]] or every
+    members = {name: getattr(import_module(f"{commands}.{name}"), name) for name in wanted}
+    app = program_of(text, [member for name, member in members.items() if name in verbs])
+    for name in groups:
+        if name in members:
+            app.add_typer(members[name](), name=name)
     return app
 
 
