@@ -26,6 +26,7 @@ from corpus.core.files import write_json_lines
 from corpus.core.inputs import Unit
 from corpus.core.output import Manifest, unit_claim
 from instruct.forms import OTHER_BRANCHES, FormError, to_conversation
+from instruct.lineage import EXAMPLES, MADE_FROM
 from instruct.rows import CONVERSATIONS, plan_rows, read_unit
 from instruct.stages import (
     ROWS,
@@ -39,8 +40,7 @@ from instruct.stages import (
 )
 
 CONTAMINATED, DESCENDANT = "contaminated", "descends_from_contaminated"
-# Where lineage names what a row was made from: `evolve`, `generate`, `clean`, `template`, and others.
-ANCESTORS = ("parent", "parents", "root", "seed", "seeds", "ancestors", "conversation", "document")
+ANCESTORS = (*MADE_FROM, *EXAMPLES)
 _BATCH = 500
 _SHOWN = 200  # characters of a hit
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# Where lineage names what a row was made from: `evolve`, `generate`, `clean`, `template`, and others.
 MADE_FROM = ("parent", "parents", "root", "conversation", "document", "ancestors", "seed")
 EXAMPLES = ("seeds",)  # they stood in the prompt
 INHERITED = ("root_lineage", "parent_lineage", "before")  # an earlier row's own lineage
