@@ -298,7 +298,7 @@ def test_after_kill_9_no_completed_request_is_sent_again(tmp_path: Path) -> None
 
 def test_ctrl_c_is_one_line_and_a_rerun_goes_on(tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", 20)
-    with chat_server(delay=0.01, reply=agreeable) as server:
+    with chat_server(delay=0.2, reply=agreeable) as server:  # 120 requests, 16 at a time: 1.5 s
         process = command(source, tmp_path, server.url)
         wait_for(server, 10, process)
         process.send_signal(signal.SIGINT)
