@@ -69,7 +69,7 @@ class ChatClient:
         self.cache = cache
         self.tally: Tally = beside.tally if beside else Tally(price=endpoint.effective_price)
         self.budget: Budget = (
-            beside.budget if beside else Budget(endpoint.limit.amount if endpoint.limit else None)
+            beside.budget if beside else Budget(endpoint.budget.amount if endpoint.budget else None)
         )
         self._openai = openai.AsyncOpenAI(
             api_key=endpoint.api_key or "none", base_url=endpoint.base_url, max_retries=0, timeout=endpoint.timeout
@@ -262,7 +262,7 @@ class ChatClient:
             self.tally.waiting = f"the endpoint fails ({failure.message}), trying one request at a time"
 
     def _unaffordable(self, key: str) -> Reply:
-        limit = self.endpoint.limit
+        limit = self.endpoint.budget
         unit = limit.unit if limit else ""
         return Reply(key, reason=BUDGET_SPENT, detail=f"{self.budget.spent:,} {unit} are spent")
 

@@ -49,6 +49,11 @@ class ConvertResult:
         """Rounds of trees that stand in no conversation."""
         return self.lost[OTHER_BRANCHES]
 
+    def nothing_left(self, inputs: Sequence[str], what: str) -> ZeroToOneError:
+        """The error of a command that needs rows and has none: `what` is wanted."""
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in self.reasons.items())
+        return ZeroToOneError(f"{', '.join(inputs)}: no {what}{f' ({reasons})' if reasons else ''}")
+
     @property
     def reasons(self) -> dict[str, int]:
         """Rows set aside, by reason."""

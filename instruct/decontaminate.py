@@ -229,10 +229,8 @@ def _write(output: Path, units: Sequence[Unit]) -> Counter[str]:
     ids = [row["id"] for row in known]
     stems = descendants(ids, [row["ancestors"] for row in known], [bool(row["hits"]) for row in known])
     evidence = {row["id"]: row["hits"] for row in known if row["hits"]}
-    for (
-        number,
-        ancestor,
-    ) in stems.items():  # in the order in which they were found: an ancestor before its children
+    # In the order in which they were found: an ancestor before its children.
+    for number, ancestor in stems.items():
         evidence.setdefault(ids[number], evidence[ancestor])
     written: Counter[str] = Counter(rows_out=0, rounds_out=0, rows_removed=0, rounds_removed=0)
 

@@ -16,33 +16,43 @@ from instruct.local_models import open_local
 _BATCH_TOKENS = 8192
 
 
-@torch.no_grad()
-def embed(texts: Sequence[str], path: Path, advance: Callable[[int], None]) -> np.ndarray:
-    """A vector for each text, float32 [texts, size]; a text longer than the model takes is cut.
+class Encoder:
+    """A local model of embeddings. Raises ZeroToOneError for one that cannot be opened."""
 
-    Raises ZeroToOneError for a model that cannot be opened.
-    """
-    model, opened = open_local(path, "embedding")
-    tokenizer: Any = opened
-    longest = min(context_length(model), int(tokenizer.model_max_length), _BATCH_TOKENS)
-    ids = tokenizer(list(texts), truncation=True, max_length=longest)["input_ids"] if texts else []
-    size = int(model.config.hidden_size)
-    vectors = np.zeros((len(texts), size), np.float32)
-    order = sorted((row for row in range(len(texts)) if ids[row]), key=lambda row: (-len(ids[row]), row))
-    while order:
-        width = len(ids[order[0]])
-        count = max(1, _BATCH_TOKENS // width)
-        batch, order = order[:count], order[count:]
-        tokens = torch.zeros((len(batch), width), dtype=torch.long)
-        mask = torch.zeros((len(batch), width), dtype=torch.long)
-        for place, row in enumerate(batch):
-            tokens[place, : len(ids[row])] = torch.tensor(ids[row])
-            mask[place, : len(ids[row])] = 1
-        tokens, mask = tokens.to(model.device), mask.to(model.device)
-        states = model(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._model, tokenizer = open_local(path, "embedding")
+        self._tokenizer: Any = tokenizer
+        self._longest = min(context_length(self._model), int(self._tokenizer.model_max_length), _BATCH_TOKENS)
+
+    def embed(self, texts: Sequence[str], advance: Callable[[int], None] = lambda _: None) -> np.ndarray:
+        """A vector for each text, float32 [texts, size]; a text longer than the model takes is cut.
+
+        Raises ZeroToOneError where they are not finite.
+        """
+        given = self._tokenizer(list(texts), truncation=True, max_length=self._longest) if texts else {}
+        ids: list[list[int]] = given["input_ids"] if texts else []
+        vectors = np.zeros((len(texts), int(self._model.config.hidden_size)), np.float32)
+        order = sorted((row for row in range(len(texts)) if ids[row]), key=lambda row: (-len(ids[row]), row))
+        while order:
+            count = max(1, _BATCH_TOKENS // len(ids[order[0]]))
+            batch, order = order[:count], order[count:]
+            vectors[batch] = self._means([ids[row] for row in batch])
+            advance(len(batch))
+        if not np.isfinite(vectors).all():
+            raise ZeroToOneError(f"{self._path}: the model gives no finite embeddings")
+        return vectors
+
+    @torch.no_grad()
+    def _means(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
+        """The mean states of texts given as tokens, the longest first."""
+        tokens = torch.zeros((len(ids), len(ids[0])), dtype=torch.long)
+        mask = torch.zeros_like(tokens)
+        for place, own in enumerate(ids):
+            tokens[place, : len(own)] = torch.tensor(own)
+            mask[place, : len(own)] = 1
+        tokens, mask = tokens.to(self._model.device), mask.to(self._model.device)
+        states = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
         weights = mask[:, :, None]
-        vectors[batch] = ((states * weights).sum(dim=1) / weights.sum(dim=1)).cpu().numpy()
-        advance(len(batch))
-    if not np.isfinite(vectors).all():
-        raise ZeroToOneError(f"{path}: the model gives no finite embeddings")
-    return vectors
+        means: np.ndarray = ((states * weights).sum(dim=1) / weights.sum(dim=1)).cpu().numpy()
+        return means

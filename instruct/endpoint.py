@@ -25,8 +25,8 @@ class Endpoint:
     """Where requests go, how many at a time and a minute, how long one may take, and what all may cost.
 
     `timeout` and `backoff` (the first delay before a retry) are in seconds; `budget` caps what is spent on prompts
-    and replies together, in tokens, or with a `price` in its currency; `budget_tokens` is short for one in tokens.
-    `batch`: by the Batch API. Without a key, one that local servers ignore is sent.
+    and replies together, in tokens, or with a `price` in its currency. `batch`: by the Batch API. Without a key,
+    one that local servers ignore is sent.
     """
 
     base_url: str
@@ -34,7 +34,6 @@ class Endpoint:
     api_key: str = field(default="", repr=False)
     concurrency: int = 16
     timeout: float = 120.0
-    budget_tokens: int | None = None
     backoff: float = 0.5
     budget: Limit | None = None
     price: Price | None = None
@@ -50,14 +49,14 @@ class Endpoint:
             raise UsageError("--concurrency must be at least 1")
         if not self.timeout > 0:
             raise UsageError("--timeout must be more than 0 seconds")
-        for name in ("requests_per_minute", "tokens_per_minute", "budget_tokens"):
+        for name in ("requests_per_minute", "tokens_per_minute"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least 1")
         self._check_currency()
 
     def _check_currency(self) -> None:
-        limit = self.limit
+        limit = self.budget
         if limit is None or limit.unit == TOKENS:
             return
         if self.price is None:
@@ -76,20 +75,13 @@ class Endpoint:
         return (urlsplit(self.base_url).hostname or "").endswith("openai.com")
 
     @property
-    def limit(self) -> Limit | None:
-        """The most that may be spent."""
-        if self.budget_tokens is not None:
-            return Limit(Decimal(self.budget_tokens), TOKENS)
-        return self.budget
-
-    @property
     def effective_price(self) -> Price | None:
         """The price of what this endpoint is sent: lower by the Batch API."""
         return self.price.in_batch() if self.price and self.batch else self.price
 
     def amount(self, prompt: int, completion: int, cached: int = 0) -> Decimal:
         """What tokens cost in the unit of the limit; without a limit in tokens."""
-        limit, price = self.limit, self.effective_price
+        limit, price = self.budget, self.effective_price
         if limit is None or limit.unit == TOKENS or price is None:
             return Decimal(prompt + completion)
         return price.cost(prompt, completion, cached)

@@ -248,7 +248,7 @@ def _seconds(requests: float, tokens: float, endpoint: Endpoint, tally: Tally) -
 
 
 def _within(tokens: Interval, cost: Interval | None, endpoint: Endpoint) -> bool | None:
-    limit = endpoint.limit
+    limit = endpoint.budget
     if limit is None:
         return None
     needed = tokens if limit.unit == TOKENS else cost

@@ -16,7 +16,6 @@ from typing import Any
 
 from corpus.core.console import Progress, progress
 from corpus.core.conversations import Conversation
-from corpus.core.errors import ZeroToOneError
 from corpus.core.files import file_hash, text_hash
 from corpus.core.output import Manifest
 from instruct.cache import RequestCache, canonical_json
@@ -110,8 +109,7 @@ def _read_pool(
             name = conversation["id"]
             pool[name] = Instruction(name, name, text, language, place, conversation["lineage"])
     if not pool:
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in read.reasons.items())
-        raise ZeroToOneError(f"{', '.join(inputs)}: no instructions to evolve{f' ({reasons})' if reasons else ''}")
+        raise read.nothing_left(inputs, "instructions to evolve")
     return list(pool.values())
 
 

@@ -26,7 +26,7 @@ from instruct.near_measures import NoveltyOptions, open_measure
 from instruct.pool import Accepted, Pool
 from instruct.prompt import Prompt, load_prompts
 from instruct.roles import answer_all, ask_roles_for_tasks, find_roles, read_roles
-from instruct.rounds import METHODS, Asking, Method, Requests, Rounds
+from instruct.rounds import METHODS, Method, Requests, Rounds, Sender
 from instruct.runs import Run, RunResult, refuse_if_strict, total_size
 from instruct.seed_tasks import BUILTIN, SeedTask, read_seed_tasks
 from instruct.self_instruct import write_instances
@@ -156,13 +156,13 @@ async def _generate(plan: _Plan, endpoint: Endpoint, cache: RequestCache) -> tup
     async with ChatClient(endpoint, cache) as client:
         roles = await _roles(plan, client, requests, pool) if plan.method_name == ROLES else []
         with progress("generate", options.count, "tasks") as bar:
-            asking = Asking(client, bar)
+            sender = Sender(client, bar)
             if plan.method_name == ROLES:
                 prompt = plan.prompts["role_tasks"]
                 await ask_roles_for_tasks(
-                    asking, rounds, pool, requests, plan.method, prompt, roles, options.language
+                    sender, rounds, pool, requests, plan.method, prompt, roles, options.language
                 )
-            await rounds.run(asking)
+            await rounds.run(sender)
         rows = await _finish(plan, client, pool, requests)
         tally = client.tally
     return _result(plan, pool, rounds, roles, rows), tally
@@ -174,7 +174,7 @@ async def _roles(plan: _Plan, client: ChatClient, requests: Requests, pool: Pool
         return plan.roles
     with progress("roles", plan.role_count, "roles") as bar:
         return await find_roles(
-            Asking(client, bar),
+            Sender(client, bar),
             requests,
             plan.method,
             plan.prompts["roles"],
@@ -190,10 +190,10 @@ async def _finish(plan: _Plan, client: ChatClient, pool: Pool, requests: Request
         return [(one, one.task) for one in pool.accepted]
     stages = 2 if plan.method_name == SELF_INSTRUCT else 1
     with progress("complete", stages * len(pool.accepted), "requests") as bar:
-        asking = Asking(client, bar)
+        sender = Sender(client, bar)
         if plan.method_name == SELF_INSTRUCT:
-            return await write_instances(asking, pool, requests, plan.prompts, plan.options.language)
-        return await answer_all(asking, pool, requests, plan.method, plan.prompts)
+            return await write_instances(sender, pool, requests, plan.prompts, plan.options.language)
+        return await answer_all(sender, pool, requests, plan.method, plan.prompts)
 
 
 def _result(

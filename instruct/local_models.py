@@ -37,7 +37,9 @@ def open_local(path: Path, kind: str) -> tuple[PreTrainedModel, PreTrainedTokeni
             path, local_files_only=True, use_safetensors=True, dtype=torch.float32
         )
     except Exception as error:  # noqa: BLE001 - a broken file raises whatever its reader raises
-        raise ZeroToOneError(f"{path}: cannot open the model: {' '.join(str(error).split())[:200]}") from None
+        raise ZeroToOneError(
+            f"{path}: cannot open the model: not a readable model: {' '.join(str(error).split())[:200]}"
+        ) from None
     model.train(False)
     return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer  # type: ignore[arg-type]
 

@@ -6,7 +6,7 @@ import zlib
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -133,31 +133,20 @@ class EmbeddingIndex:
 
 
 class SentenceEncoder:
-    """Sentence vectors of a local transformers model: its last states averaged over the tokens, of length 1."""
+    """Sentence vectors of a local model (`embeddings.py`), of length 1."""
 
     def __init__(self, path: str) -> None:
         if not (Path(path) / "config.json").is_file():
             raise ZeroToOneError(f"{path}: no folder of a model (config.json is missing)")
-        import transformers
+        from instruct.embeddings import Encoder  # transformers takes seconds to import
 
-        try:
-            self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
-            self._model: Any = transformers.AutoModel.from_pretrained(path, local_files_only=True).eval()
-        except (OSError, ValueError, KeyError) as error:
-            raise ZeroToOneError(f"{path}: not a readable model: {' '.join(str(error).split())[:300]}") from None
+        self._encoder = Encoder(Path(path))
         self._last: tuple[str, np.ndarray] = ("", np.zeros(0, np.float32))
 
     def vector(self, text: str) -> np.ndarray:
         """The vector of a text (float32). The last one is kept: a novel text is added right after its question."""
         if self._last[1].size and self._last[0] == text:
             return self._last[1]
-        import torch
-
-        limit = min(getattr(self._model.config, "max_position_embeddings", 512), 512)
-        given = self._tokenizer(text, return_tensors="pt", truncation=True, max_length=limit)
-        given.pop("token_type_ids", None)
-        with torch.inference_mode():
-            states = self._model(**given).last_hidden_state[0]
-        mean = states.mean(dim=0).float().numpy()
+        mean = self._encoder.embed([text])[0]
         self._last = (text, mean / max(float(np.linalg.norm(mean)), 1e-12))
         return self._last[1]

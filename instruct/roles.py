@@ -11,7 +11,7 @@ from instruct.client import BUDGET_SPENT, UNPAID
 from instruct.filters import output_fault
 from instruct.pool import Accepted, Draw, Pool
 from instruct.prompt import Prompt
-from instruct.rounds import Asking, Method, Requests, Rounds
+from instruct.rounds import Method, Requests, Rounds, Sender
 from instruct.runs import RunResult
 from instruct.tasks import WITH_ROLE, Task, parse_list, render
 
@@ -48,7 +48,7 @@ def read_roles(source: str) -> tuple[int, list[str]]:
 
 
 async def find_roles(
-    asking: Asking,
+    sender: Sender,
     requests: Requests,
     method: Method,
     prompt: Prompt,
@@ -66,7 +66,7 @@ async def find_roles(
         known = ("、" if language == "zh" else "; ").join(list(roles.values())[-_SHOWN_ROLES:])
         wanted = min(_ROLES_PER_REQUEST, count - len(roles))
         messages = prompt.messages(count=str(wanted), known=known or "-")
-        [reply] = await asking.all([requests.make(messages, method.parameters)])
+        [reply] = await sender.all([requests.make(messages, method.parameters)])
         result.usage.add(reply)
         lineage = {"operation": "roles", "prompt_hash": prompt.hash, "request_key": reply.key}
         found = [] if reply.reason in (*UNPAID, "refused") else parse_list(reply.text)
@@ -82,7 +82,7 @@ async def find_roles(
                 result.removed.append({"id": name, "reason": fault, "role": role, "lineage": lineage})
             else:
                 roles[role.casefold()] = role
-        asking.bar.advance(len(roles) - before)
+        sender.bar.advance(len(roles) - before)
         dry = dry + 1 if len(roles) == before else 0
         if reply.reason == BUDGET_SPENT:
             break
@@ -100,7 +100,7 @@ def _role_fault(role: str, known: Mapping[str, str], count: int, cut: bool) -> s
 
 
 async def ask_roles_for_tasks(
-    asking: Asking,
+    sender: Sender,
     rounds: Rounds,
     pool: Pool,
     requests: Requests,
@@ -121,11 +121,11 @@ async def ask_roles_for_tasks(
         names = tuple(example.id for example in examples)
         draws.append(Draw(request, "role_tasks", prompt.hash, names, wanted, parts=WITH_ROLE[1:], role=role))
     rounds.number += 1
-    asking.bar.advance(rounds.take(draws, await asking.all([draw.request for draw in draws])))
+    sender.bar.advance(rounds.take(draws, await sender.all([draw.request for draw in draws])))
 
 
 async def answer_all(
-    asking: Asking, pool: Pool, requests: Requests, method: Method, prompts: Mapping[str, Prompt]
+    sender: Sender, pool: Pool, requests: Requests, method: Method, prompts: Mapping[str, Prompt]
 ) -> list[tuple[Accepted, Task]]:
     """Answer the pool's tasks, each as its role would have it; returns those that pass the filters."""
     chosen = [prompts["role_answer" if one.task.role else "answer"] for one in pool.accepted]
@@ -134,7 +134,7 @@ async def answer_all(
         for prompt, one in zip(chosen, pool.accepted, strict=True)
     ]
     kept = []
-    for one, prompt, reply in zip(pool.accepted, chosen, await asking.all(made, each=1), strict=True):
+    for one, prompt, reply in zip(pool.accepted, chosen, await sender.all(made, each=1), strict=True):
         pool.result.usage.add(reply)
         answered = Task(one.task.instruction, one.task.input, reply.text.strip(), one.task.role)
         lineage = {

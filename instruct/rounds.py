@@ -53,7 +53,7 @@ METHODS = {
 
 
 @dataclass(frozen=True)
-class Asking:
+class Sender:
     """Sends requests to a client, and tells a progress display of it."""
 
     client: ChatClient
@@ -105,12 +105,12 @@ class Rounds:
         self._kinds = {"": _text(prompts["kind_of_any"])}
         self._kinds |= {one.name: _text(prompts["kind_of_one"], kind=one.text) for one in use_cases}
 
-    async def run(self, asking: Asking) -> None:
+    async def run(self, sender: Sender) -> None:
         """Ask in rounds until all quotas are full, nothing new comes, or the budget is spent."""
         while not self.stopped:
             draws = self.draw()
-            replies = await asking.all([draw.request for draw in draws])
-            asking.bar.advance(self.take(draws, replies))
+            replies = await sender.all([draw.request for draw in draws])
+            sender.bar.advance(self.take(draws, replies))
 
     def draw(self) -> list[Draw]:
         """The requests of the next round: the use case that is fullest least comes next, again and again."""

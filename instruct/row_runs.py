@@ -15,7 +15,6 @@ from typing import Any
 
 from corpus.core.console import Progress, progress
 from corpus.core.conversations import Conversation
-from corpus.core.errors import ZeroToOneError
 from corpus.core.files import text_hash
 from corpus.core.output import Manifest
 from instruct.cache import RequestCache, canonical_json
@@ -125,9 +124,7 @@ def _read(command: RowCommand, inputs: Sequence[str], strict: bool, read: Conver
         else:
             rows[conversation["id"]] = Source(place, conversation)
     if not rows:
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in read.reasons.items())
-        shown = f" ({reasons})" if reasons else ""
-        raise ZeroToOneError(f"{', '.join(inputs)}: no rows to {command.name}{shown}")
+        raise read.nothing_left(inputs, f"rows to {command.name}")
     return list(rows.values())
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from corpus.core.console import Progress, progress
 from corpus.core.conversations import Conversation, write_conversations
-from corpus.core.errors import UsageError, ZeroToOneError
+from corpus.core.errors import UsageError
 from corpus.core.files import file_hash, read_json, text_hash, write_json, write_json_lines
 from corpus.core.output import Manifest, remove_stages
 from instruct.cache import RequestCache, canonical_json, default_cache_path
@@ -141,8 +141,7 @@ def _read_rows(inputs: Sequence[str], strict: bool) -> tuple[ConvertResult, list
     read = ConvertResult()
     rows = [row for _, _, row in read_rows(inputs, None, strict, read)]
     if not rows:
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in read.reasons.items())
-        raise ZeroToOneError(f"{', '.join(inputs)}: no rows to score{f' ({reasons})' if reasons else ''}")
+        raise read.nothing_left(inputs, "rows to score")
     return read, rows
 
 

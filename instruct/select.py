@@ -155,11 +155,11 @@ def _space(rows: Sequence[Conversation], options: SelectOptions) -> Space | None
         return WordSpace(texts)
     if options.diversity == "minhash":
         return HashSpace(texts)
-    from instruct.embeddings import embed  # transformers takes seconds to import
+    from instruct.embeddings import Encoder  # transformers takes seconds to import
 
     assert options.embedding_model is not None
     with progress("embed", len(texts), "rows") as bar:
-        return VectorSpace(embed(texts, options.embedding_model, bar.advance))
+        return VectorSpace(Encoder(options.embedding_model).embed(texts, bar.advance))
 
 
 def _parameters(options: SelectOptions) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from instruct.client import UNPAID, Reply
 from instruct.filters import instance_faults
 from instruct.pool import Accepted, Pool
 from instruct.prompt import Prompt
-from instruct.rounds import Asking, Requests
+from instruct.rounds import Requests, Sender
 from instruct.seed_tasks import BUILTIN, SeedTask, read_seed_tasks
 from instruct.tasks import INPUT_FIRST, OUTPUT_FIRST, Task, parse_instances, render
 
@@ -23,14 +23,14 @@ _INSTANCE_PARAMETERS = {"temperature": 0.0, "presence_penalty": 1.5}
 
 
 async def write_instances(
-    asking: Asking, pool: Pool, requests: Requests, prompts: Mapping[str, Prompt], language: str
+    sender: Sender, pool: Pool, requests: Requests, prompts: Mapping[str, Prompt], language: str
 ) -> list[tuple[Accepted, Task]]:
     """Classify the pool's instructions and write instances of each; returns those that pass the filters.
 
     What is dropped goes to the pool's account. An instruction whose request fails is dropped with the reason.
     """
     prompt = prompts["is_classification"]
-    verdicts = await asking.all(
+    verdicts = await sender.all(
         [
             requests.make(prompt.messages(instruction=one.task.instruction), _VERDICT_PARAMETERS)
             for one in pool.accepted
@@ -55,7 +55,7 @@ async def write_instances(
         for one, order in zip(asked, orders, strict=True)
     ]
     kept: list[tuple[Accepted, Task]] = []
-    for one, order, reply in zip(asked, orders, await asking.all(made, each=1), strict=True):
+    for one, order, reply in zip(asked, orders, await sender.all(made, each=1), strict=True):
         kept += _take(pool, one, order, reply, prompts[names[order]].hash)
     return kept
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from corpus.core import options
-from corpus.core.console import print_summary
+from corpus.core.console import print_report
 from corpus.reporting.report import write_report
 
 
@@ -23,9 +23,4 @@ def report(
 
     Example: corpus report near/ -o report.html
     """
-    steps = write_report(directories, output)
-    if as_json:
-        print_summary("report", {"report": str(output), "steps": steps}, as_json=True)
-        return
-    rows = [{name: value for name, value in step.items() if name != "reasons"} for step in steps]
-    print_summary(f"report → {output}", rows, as_json=False)
+    print_report(write_report(directories, output), output, as_json=as_json)

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -57,6 +59,15 @@ def program(text: str, commands: str, verbs: Sequence[str], groups: Sequence[str
         if name in members:
             app.add_typer(members[name](), name=name)
     return app
+
+
+def print_report(steps: Sequence[Mapping[str, Any]], output: Path, *, as_json: bool) -> None:
+    """Say where a report is, and what its steps did: as JSON whole, as a table without the reasons."""
+    if as_json:
+        print_summary("report", {"report": str(output), "steps": steps}, as_json=True)
+        return
+    rows = [{name: value for name, value in step.items() if name != "reasons"} for step in steps]
+    print_summary(f"report → {output}", rows, as_json=False)
 
 
 def run(load: Callable[[], typer.Typer]) -> None:

@@ -10,9 +10,7 @@ from corpus.core import options
 from corpus.core.errors import UsageError
 from instruct.answer import LAST, AnswerOptions, answer_command
 from instruct.commands import options as shared
-from instruct.estimate import print_estimate
-from instruct.row_runs import estimate_rows, run_rows
-from instruct.runs import print_run
+from instruct.commands.rows import ask_about_rows
 
 
 @shared.asks_a_model
@@ -49,11 +47,4 @@ def answer(
         raise UsageError("--judge-model picks among samples: it needs --pick judge")
     judge = asking.with_model(judge_model) if judge_model is not None else None
     command = answer_command(asking.endpoint, AnswerOptions(samples, pick, rounds, temperature, max_tokens), judge)
-    if asking.estimate:
-        found = estimate_rows(command, inputs, cache_path=asking.cache, strict=strict)
-        print_estimate("answer", found, as_json=as_json)
-        return
-    manifest, tally = run_rows(
-        command, inputs, output, cache_path=asking.cache, overwrite=overwrite, strict=strict
-    )
-    print_run("answer", manifest, output, tally, as_json=as_json)
+    ask_about_rows(command, inputs, output, asking, strict=strict, overwrite=overwrite, as_json=as_json)

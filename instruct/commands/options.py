@@ -13,10 +13,10 @@ import typer
 
 from corpus.core.errors import UsageError
 from instruct.batch import MOST_REQUESTS
-from instruct.budget import Limit, read_limit
+from instruct.budget import read_limit
 from instruct.cache import default_cache_path
 from instruct.client import OPENAI_URL, Endpoint, endpoint_from_environment
-from instruct.prices import Price, price_of
+from instruct.prices import price_of
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="Directory to write.")]
 Model = Annotated[str, typer.Option(help="The model's name at the endpoint.")]
@@ -31,9 +31,6 @@ BaseUrl = Annotated[
 ]
 Concurrency = Annotated[int, typer.Option(help="Requests in flight.")]
 Timeout = Annotated[float, typer.Option(help="Seconds that one request may take.")]
-BudgetTokens = Annotated[
-    int | None, typer.Option(help="Most tokens that this run may spend, prompts and replies together.")
-]
 Cache = Annotated[
     Path | None, typer.Option(help="File of completed requests, for all runs; without it in the user's cache.")
 ]
@@ -57,43 +54,6 @@ Batch = Annotated[
 ]
 
 DEFAULT_URL = OPENAI_URL
-
-
-def endpoint(
-    base_url: str,
-    model: str,
-    concurrency: int,
-    timeout: float,
-    budget_tokens: int | None = None,
-    *,
-    budget: str | None = None,
-    prices: Path | None = None,
-    requests_per_minute: int | None = None,
-    tokens_per_minute: int | None = None,
-    batch: bool = False,
-) -> Endpoint:
-    """The endpoint that the options name."""
-    limit: Limit | None = read_limit(budget) if budget is not None else None
-    if limit is not None and budget_tokens is not None:
-        raise UsageError("--budget and --budget-tokens: give one of them")
-    price: Price | None = price_of(prices, model) if prices is not None else None
-    return endpoint_from_environment(
-        base_url,
-        model,
-        concurrency=MOST_REQUESTS if batch else concurrency,
-        timeout=timeout,
-        budget_tokens=budget_tokens,
-        budget=limit,
-        price=price,
-        requests_per_minute=requests_per_minute,
-        tokens_per_minute=tokens_per_minute,
-        batch=batch,
-    )
-
-
-def cache_path(cache: Path | None) -> Path:
-    """The cache that the options name."""
-    return cache or default_cache_path()
 
 
 @dataclass(frozen=True)
@@ -124,18 +84,18 @@ def _asking(
     batch: Batch = False,
     cache: Cache = None,
 ) -> Asking:
-    named = endpoint(
+    named = endpoint_from_environment(
         base_url,
         model,
-        concurrency,
-        timeout,
-        budget=budget,
-        prices=prices,
+        concurrency=MOST_REQUESTS if batch else concurrency,
+        timeout=timeout,
+        budget=read_limit(budget) if budget is not None else None,
+        price=price_of(prices, model) if prices is not None else None,
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
         batch=batch,
     )
-    return Asking(named, cache_path(cache), estimate, prices)
+    return Asking(named, cache or default_cache_path(), estimate, prices)
 
 
 def asks_a_model(command: Callable[..., None]) -> Callable[..., None]:

@@ -8,9 +8,7 @@ import typer
 
 from corpus.core import options
 from instruct.commands import options as shared
-from instruct.estimate import print_estimate
-from instruct.row_runs import estimate_rows, run_rows
-from instruct.runs import print_run
+from instruct.commands.rows import ask_about_rows
 from instruct.translate import TRANSLATION, TranslateOptions, translate_command
 
 
@@ -50,11 +48,4 @@ def translate(
     command = translate_command(
         asking.endpoint, TranslateOptions(mode, to, question, temperature, max_tokens, seed)
     )
-    if asking.estimate:
-        found = estimate_rows(command, inputs, cache_path=asking.cache, strict=strict)
-        print_estimate("translate", found, as_json=as_json)
-        return
-    manifest, tally = run_rows(
-        command, inputs, output, cache_path=asking.cache, overwrite=overwrite, strict=strict
-    )
-    print_run("translate", manifest, output, tally, as_json=as_json)
+    ask_about_rows(command, inputs, output, asking, strict=strict, overwrite=overwrite, as_json=as_json)

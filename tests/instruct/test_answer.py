@@ -10,6 +10,7 @@ import pytest
 
 from corpus.core.errors import UsageError, ZeroToOneError
 from instruct.answer import AnswerOptions, answer_command, verdict
+from instruct.budget import read_limit
 from instruct.client import Endpoint
 from instruct.prices import Price
 from instruct.prompt import load_prompts
@@ -264,7 +265,9 @@ def test_a_judge_has_its_own_price_and_shares_the_budget(tmp_path: Path) -> None
     assert estimate.cost is not None
     assert estimate.cost.value == pytest.approx(costs["cost"], rel=0.2)
     with chat_server(fault=sampled(longest)) as server:
-        manifest, tally = run(source, tmp_path / "b" / "out", server.url, options, judge="j", budget_tokens=9000)
+        manifest, tally = run(
+            source, tmp_path / "b" / "out", server.url, options, judge="j", budget=read_limit("9000tokens")
+        )
         assert 0 < server.tokens <= 9000
         assert len({body["model"] for body in server.bodies}) == 2
     assert {reason.rpartition("_budget")[2] for reason in manifest["reasons"]} == {"_spent"}

@@ -233,7 +233,9 @@ def test_an_unknown_model_and_a_used_up_quota_stop_at_once(tmp_path: Path) -> No
 
 def test_the_token_budget_is_never_passed(tmp_path: Path) -> None:
     with chat_server(delay=0.01) as server:
-        replies, _ = ask_all(server.url, questions(300), tmp_path / "c", concurrency=64, budget_tokens=5000)
+        replies, _ = ask_all(
+            server.url, questions(300), tmp_path / "c", concurrency=64, budget=read_limit("5000tokens")
+        )
         done = [reply for reply in replies if not reply.reason]
         assert {reply.reason for reply in replies} == {"", "budget_spent"}
         assert 4000 < server.tokens <= 5000

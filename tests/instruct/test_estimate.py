@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.core.errors import ZeroToOneError
+from instruct.budget import read_limit
 from instruct.client import Endpoint, Tally
 from instruct.costs import Usage
 from instruct.estimate import Unit, by_ratio, by_units, extrapolate, pilot_by_count, pilot_places, student
@@ -86,7 +87,7 @@ def test_time_follows_latency_and_limits() -> None:
 def test_whether_the_budget_suffices() -> None:
     units = [unit(100), unit(100)]
     for budget, enough in ((9_999, False), (10_000, True)):
-        endpoint = Endpoint("http://h/v1", "m", budget_tokens=budget)
+        endpoint = Endpoint("http://h/v1", "m", budget=read_limit(f"{budget}tokens"))
         assert extrapolate(units, endpoint, Tally(), total=100).within_budget is enough
 
 

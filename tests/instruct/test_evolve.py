@@ -34,7 +34,7 @@ def write(path: Path, count: int) -> str:
 
 
 def run(source: str, directory: Path, url: str, rounds: int = 2, **options: Any) -> tuple[dict[str, Any], Any]:
-    endpoint = Endpoint(url, "m", concurrency=8, backoff=0.01, budget_tokens=options.pop("budget_tokens", None))
+    endpoint = Endpoint(url, "m", concurrency=8, backoff=0.01, budget=options.pop("budget", None))
     cache = directory.parent / "cache.sqlite"
     return evolve([source], directory, endpoint, EvolveOptions(rounds, **options), cache_path=cache)
 

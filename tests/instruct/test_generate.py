@@ -8,6 +8,7 @@ import pytest
 
 from corpus.core.conversations import read_conversations
 from corpus.core.errors import UsageError, ZeroToOneError
+from instruct.budget import read_limit
 from instruct.client import Endpoint, EndpointError
 from instruct.generate import GenerateOptions, generate
 from instruct.prompt import load_prompts
@@ -31,15 +32,13 @@ def run(seeds: str, directory: Path, url: str, count: int = 40, **options: Any) 
     settings = {
         "lang": "en",
         "seed": 0,
-        "budget_tokens": None,
+        "budget": None,
         "concurrency": 8,
         "max_tokens": 4096,
         "use_cases": "none",
         **options,
     }
-    endpoint = Endpoint(
-        url, "m", concurrency=settings["concurrency"], backoff=0.01, budget_tokens=settings["budget_tokens"]
-    )
+    endpoint = Endpoint(url, "m", concurrency=settings["concurrency"], backoff=0.01, budget=settings["budget"])
     names = ("method", "seed", "max_tokens", "use_cases", "roles", "temperature")
     wanted = GenerateOptions(settings["lang"], count, **{key: settings[key] for key in names if key in settings})
     cache = directory.parent / "cache.sqlite"
@@ -209,7 +208,7 @@ def test_a_failed_request_is_asked_again_by_a_rerun(tmp_path: Path, seeds: str) 
 
 def test_a_spent_budget_keeps_what_was_made(tmp_path: Path, seeds: str) -> None:
     with chat_server() as server:
-        manifest, _ = run(seeds, tmp_path / "out", server.url, 200, budget_tokens=9000, concurrency=2)
+        manifest, _ = run(seeds, tmp_path / "out", server.url, 200, budget=read_limit("9000tokens"), concurrency=2)
         assert manifest["stopped"] == "budget_spent"
         assert server.tokens <= 9000
         assert 0 < manifest["counts"]["rows_kept"] < 200

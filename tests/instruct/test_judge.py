@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from corpus.core.errors import UsageError, ZeroToOneError
+from instruct.budget import read_limit
 from instruct.client import Endpoint
 from instruct.judge import JudgeOptions, estimate_judge, judge
 from instruct.judge_inputs import Fields
@@ -255,7 +256,7 @@ def test_a_spent_budget_is_gone_on_with_later(tmp_path: Path) -> None:
             **case,
             output=tmp_path / "o",
             options=JudgeOptions(max_tokens=64),
-            endpoint=endpoint(server, budget_tokens=2500),
+            endpoint=endpoint(server, budget=read_limit("2500tokens")),
             cache_path=cache,
         )
         assert server.tokens <= 2500

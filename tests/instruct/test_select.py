@@ -142,11 +142,11 @@ def test_minhash_is_near_the_similarity_of_shingles() -> None:
 
 
 def test_embeddings_are_the_means_of_the_last_states(tmp_path: Path) -> None:
-    from instruct.embeddings import embed
+    from instruct.embeddings import Encoder
 
     folder = save_base(tmp_path / "model", micro_llama(400, context=64))
     texts = ["Where is the red fox?", "今天天气很好。", "", "It sleeps under the old tree. " * 30]
-    found = embed(texts, folder, lambda _: None)
+    found = Encoder(folder).embed(texts)
     model, tokenizer = AutoModel.from_pretrained(folder).train(False), AutoTokenizer.from_pretrained(folder)
     for text, vector in zip(texts, found, strict=True):
         ids = tokenizer(text)["input_ids"][:64]

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from numba import njit
 
 from corpus.duplicates.normalised import Bytes, Offsets, Utf8, decode
+from corpus.duplicates.utf8 import count_characters
 from corpus.text.characters import CONTENT, DIGIT, PUNCTUATION, SPACE, character_table, lower_table
 
 Table = npt.NDArray[np.uint32]
@@ -193,7 +194,7 @@ def _cut(
             size, characters = _keep(data, at, span_starts[piece], left, size, characters)
             at = span_ends[piece]
             span_offsets[piece] = characters
-            span_lengths[piece] = _count(data, span_starts[piece], at)
+            span_lengths[piece] = count_characters(data, span_starts[piece], at)
             characters += span_lengths[piece]
         size, _ = _keep(data, at, places[text + 1], left, size, characters)
         left_offsets[text + 1] = size
@@ -203,13 +204,4 @@ def _cut(
 def _keep(data: Bytes, start: int, stop: int, left: Bytes, size: int, characters: int) -> tuple[int, int]:
     """Copy bytes to what is left; its size and the number of characters up to there, both behind them."""
     left[size : size + stop - start] = data[start:stop]
-    return size + stop - start, characters + _count(data, start, stop)
-
-
-@njit(cache=True)
-def _count(data: Bytes, start: int, stop: int) -> int:
-    """How many characters begin in some bytes of UTF-8."""
-    count = 0
-    for at in range(start, stop):
-        count += (data[at] & 0xC0) != 0x80
-    return count
+    return size + stop - start, characters + count_characters(data, start, stop)
